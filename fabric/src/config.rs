@@ -1,0 +1,116 @@
+//! How switches and NICs behave: classes, queues, marking, trimming, buffers.
+
+use crate::ids::Class;
+use crate::units::{Rate, Ratio, Span};
+
+/// Explicit congestion notification of one queue.
+///
+/// The chance of a mark grows linearly from 0 at `kmin` to `pmax` at `kmax` and is 1 above. The
+/// decision falls at dequeue, on the bytes that stay behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ecn {
+    /// Bytes below which nothing is marked.
+    pub kmin: u64,
+    /// Bytes above which all is marked.
+    pub kmax: u64,
+    /// Chance just below `kmax`.
+    pub pmax: Ratio,
+}
+
+/// What happens to a packet that does not fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overflow {
+    /// The arriving packet is dropped.
+    TailDrop,
+    /// By the toss of a coin the arriving packet or the newest in the queue is dropped.
+    CoinDrop,
+    /// The arriving packet is cut to `bytes` and moved to class `to`.
+    Trim {
+        /// Length of what is left.
+        bytes: u16,
+        /// Class of what is left.
+        to: Class,
+    },
+    /// By the toss of a coin the arriving packet or the newest in the queue is cut (the composite
+    /// queue, `uet-cc.md` §5.2; it avoids phase effects).
+    CoinTrim {
+        /// Length of what is left.
+        bytes: u16,
+        /// Class of what is left.
+        to: Class,
+    },
+}
+
+/// When a class is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Schedule {
+    /// Before all classes of a higher number and before all weighted ones.
+    Strict,
+    /// Deficit round robin among the weighted classes, with this many bytes a round.
+    Weighted(u32),
+}
+
+/// One traffic class of a port. Byte counts hold for a port at [`FabricConfig::reference_rate`] and
+/// scale with the port's rate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClassConfig {
+    /// Most bytes queued; `u64::MAX` leaves it to the shared buffer.
+    pub limit: u64,
+    /// Marking, if any.
+    pub ecn: Option<Ecn>,
+    /// What happens beyond the limit.
+    pub overflow: Overflow,
+    /// Its turn.
+    pub schedule: Schedule,
+    /// Protected by priority flow control.
+    pub lossless: bool,
+}
+
+/// A switch's shared buffer with priority flow control (`roce-dcqcn.md` §4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SharedBuffer {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Guaranteed to each port (and class in the accounting).
+    pub reserve: u64,
+    /// Headroom of a port in one-way bandwidth-delay products of its link; in addition to
+    /// `headroom_bytes`.
+    pub headroom_bdps: u64,
+    /// Headroom of a port besides: frames in the way and in flight.
+    pub headroom_bytes: u64,
+    /// Dynamic threshold: alpha = 1 / 2^shift for ports at the reference rate; one less for each
+    /// doubling of the port's rate.
+    pub alpha_shift: u32,
+    /// A pause ends this many bytes below the threshold.
+    pub resume_offset: u64,
+}
+
+/// How a switch holds packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Buffer {
+    /// Each egress queue has its own limit.
+    PerQueue,
+    /// One pool, with ingress accounting and PFC on lossless classes.
+    Shared(SharedBuffer),
+}
+
+/// Everything about the fabric that is not in the graph.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FabricConfig {
+    /// The rate for which byte counts in `classes` are given (the hosts' link rate).
+    pub reference_rate: Rate,
+    /// Classes of switch ports.
+    pub classes: Vec<ClassConfig>,
+    /// Classes of switch ports that face a host, where they differ.
+    pub host_facing: Option<Vec<ClassConfig>>,
+    /// Switch buffers.
+    pub buffer: Buffer,
+    /// Bytes each frame costs on the wire besides its own: preamble and gap (20), or 0.
+    pub frame_overhead: u16,
+    /// A host's fixed receive latency, from the end of a frame to its transport.
+    pub host_latency: Span,
+    /// Length of a PFC frame in bytes.
+    pub pfc_bytes: u16,
+    /// Length below which ports do not trim.
+    pub trim_floor: u16,
+}

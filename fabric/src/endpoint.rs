@@ -1,0 +1,90 @@
+//! The seam between a host and its transport: sans-IO, polled, told the time.
+//!
+//! The host calls `on_*` with what happened and asks [`Endpoint::poll_send`] whenever a NIC port is
+//! free. The endpoint answers with a packet, a time to ask again, or nothing. It never reads a clock,
+//! draws from a stream that is not its own, or waits. The same state machines drive the offline
+//! engine and real sockets.
+
+use crate::engine::timers::Timers;
+use crate::ids::{HostId, MessageId};
+use crate::packet::Packet;
+use crate::probe::EndpointCounters;
+use crate::units::Time;
+
+pub use crate::engine::timers::TimerId;
+
+/// A message from one host to another, as a program posts it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// The workload's number for it, unique over the run.
+    pub id: MessageId,
+    /// The host that receives it. Never the posting host.
+    pub dst: HostId,
+    /// Payload bytes; never zero.
+    pub bytes: u64,
+    /// The host's own number for it (its place in the host's log), set by the host at posting and
+    /// handed back in [`Completion::Sent`].
+    pub slot: u32,
+}
+
+/// What a transport reports upwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Completion {
+    /// Every byte of the message in log slot `slot` was acknowledged to this sender.
+    Sent {
+        /// [`Message::slot`] of the finished message.
+        slot: u32,
+    },
+    /// Every byte of `message` from `src` has arrived at this receiver.
+    Received {
+        /// The message.
+        message: MessageId,
+        /// The host that sent it.
+        src: HostId,
+    },
+}
+
+/// What an endpoint sees and may touch of its host during a call.
+pub struct HostCx<'a> {
+    /// The time of this call.
+    pub now: Time,
+    /// This host.
+    pub host: HostId,
+    /// The host's timers; ids are the endpoint's own dense numbers.
+    pub timers: &'a mut Timers,
+    /// Where finished messages are reported.
+    pub completions: &'a mut Vec<Completion>,
+    /// What the transport counts.
+    pub counters: &'a mut EndpointCounters,
+}
+
+/// Answer to [`Endpoint::poll_send`].
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a packet is moved by value, one cache line")]
+pub enum Send {
+    /// Send this now.
+    Packet(Packet),
+    /// Nothing now; ask again at this time, or after the next `on_*` call.
+    WakeAt(Time),
+    /// Nothing until the next `on_*` call.
+    Idle,
+}
+
+/// A host's transport.
+pub trait Endpoint: std::marker::Send {
+    /// A program posted a message.
+    fn on_post(&mut self, cx: &mut HostCx<'_>, message: Message);
+
+    /// A packet addressed to this host arrived.
+    fn on_packet(&mut self, cx: &mut HostCx<'_>, packet: &Packet);
+
+    /// A timer set through [`HostCx::timers`] is due.
+    fn on_timer(&mut self, cx: &mut HostCx<'_>, timer: TimerId);
+
+    /// NIC port `port` is free: the next packet to send on it, control before data.
+    ///
+    /// `paused` has a bit per traffic class that priority flow control holds back on this port;
+    /// a packet of such a class must not be returned. With all classes of waiting packets paused the
+    /// answer is [`Send::Idle`]; the host asks again after a resume.
+    fn poll_send(&mut self, cx: &mut HostCx<'_>, port: u8, paused: u8) -> Send;
+}

@@ -1,0 +1,3 @@
+//! The engine: windows, shards, executors.
+
+pub mod timers;

@@ -1,0 +1,52 @@
+//! Why a fabric could not be assembled. Broken invariants at run time are panics, not errors.
+
+use crate::units::Span;
+
+/// A graph and configuration that cannot run.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A link without any latency leaves no lookahead.
+    #[error("the link {link} has no latency at all; give it at least 1 ps of delay")]
+    NoLookahead {
+        /// The ends of the link.
+        link: String,
+    },
+    /// A node has more ports than the order key can hold.
+    #[error("{node} has {ports} ports; at most {most} are possible")]
+    TooManyPorts {
+        /// The node.
+        node: String,
+        /// Ports it has.
+        ports: usize,
+        /// Ports it may have.
+        most: usize,
+    },
+    /// A host without a link.
+    #[error("{node} has no link")]
+    Unconnected {
+        /// The node.
+        node: String,
+    },
+    /// The shared buffer is smaller than what is set aside of it.
+    #[error(
+        "the shared buffer of {node} has {buffer} B, but reserves and headroom of its {ports} ports take {needed} B"
+    )]
+    BufferTooSmall {
+        /// The switch.
+        node: String,
+        /// Bytes it has.
+        buffer: u64,
+        /// Ports it has.
+        ports: usize,
+        /// Bytes set aside.
+        needed: u64,
+    },
+    /// A lookahead beyond the order key.
+    #[error("the shortest link latency is {latency}; at most {most} is possible")]
+    LookaheadTooLong {
+        /// The shortest latency.
+        latency: Span,
+        /// The limit.
+        most: Span,
+    },
+}

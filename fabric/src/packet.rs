@@ -1,0 +1,106 @@
+//! The packet: 64 plain bytes, one cache line.
+//!
+//! The first 24 bytes are what switches read and write; the other 40 belong to the transport, which
+//! packs its header fields into [`Packet::body`]. A switch never looks into the body.
+
+use crate::ids::{Class, HostId};
+
+/// Traffic classes a port can have.
+pub const CLASSES: usize = 4;
+
+/// What a packet is, as far as counters and captures care.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Kind {
+    /// Carries payload (also when trimmed).
+    #[default]
+    Data,
+    /// Positive acknowledgement.
+    Ack,
+    /// Negative acknowledgement.
+    Nack,
+    /// Congestion notification packet (RoCEv2).
+    Cnp,
+    /// Receiver credit (UET credit, pull).
+    Credit,
+    /// Other control: probes, requests to send.
+    Control,
+    /// Priority flow control frame of a link; made and consumed by ports, never routed.
+    Pfc,
+}
+
+/// Bits of [`Packet::flags`].
+pub mod flags {
+    /// Congestion experienced: set by a switch at dequeue.
+    pub const CE: u8 = 1 << 0;
+    /// The payload was cut off by a switch.
+    pub const TRIMMED: u8 = 1 << 1;
+    /// The trimming switch was the last before the receiver.
+    pub const LAST_HOP: u8 = 1 << 2;
+    /// Retransmission.
+    pub const RETRANSMITTED: u8 = 1 << 3;
+    /// The sender asks for an acknowledgement at once (UET `AR`, RoCE `A`).
+    pub const ACK_REQUEST: u8 = 1 << 4;
+    /// Last packet of its message.
+    pub const END_OF_MESSAGE: u8 = 1 << 5;
+    /// ECN-capable transport: a switch may mark it.
+    pub const ECN_CAPABLE: u8 = 1 << 6;
+    /// Sent before credit was granted (UET speculative data).
+    pub const SPECULATIVE: u8 = 1 << 7;
+}
+
+/// A packet on its way.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Packet {
+    /// Destination host.
+    pub dst: HostId,
+    /// Source host.
+    pub src: HostId,
+    /// The flow label switches hash: a PDC or queue pair, unique per direction and source.
+    pub flow: u32,
+    /// Sequence number in the transport's own space (UET PSN, RoCE PSN).
+    pub psn: u32,
+    /// Entropy value: the part of the hash that a transport varies (UET EV, RoCE UDP source port).
+    pub entropy: u16,
+    /// Frame length in bytes, from the Ethernet header to the frame check sequence.
+    pub bytes: u16,
+    /// What it is.
+    pub kind: Kind,
+    /// Its traffic class.
+    pub class: Class,
+    /// See [`flags`].
+    pub flags: u8,
+    /// Switches passed so far.
+    pub hops: u8,
+    /// The transport's own header fields.
+    pub body: [u64; 5],
+}
+
+const _: () = assert!(size_of::<Packet>() == 64, "a packet is one cache line");
+
+impl Default for Packet {
+    fn default() -> Packet {
+        Packet {
+            dst: HostId(0),
+            src: HostId(0),
+            flow: 0,
+            psn: 0,
+            entropy: 0,
+            bytes: 64,
+            kind: Kind::Data,
+            class: Class::DATA,
+            flags: 0,
+            hops: 0,
+            body: [0; 5],
+        }
+    }
+}
+
+impl Packet {
+    /// Whether every bit of `mask` is set.
+    #[inline]
+    pub const fn has(&self, mask: u8) -> bool {
+        self.flags & mask == mask
+    }
+}

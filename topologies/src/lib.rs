@@ -1,0 +1,1 @@
+//! Placeholder map, written with the package.
