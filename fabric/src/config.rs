@@ -73,8 +73,8 @@ pub struct SharedBuffer {
     pub bytes: u64,
     /// Guaranteed to each port (and class in the accounting).
     pub reserve: u64,
-    /// Headroom of a port in one-way bandwidth-delay products of its link; in addition to
-    /// `headroom_bytes`.
+    /// Headroom of a port in one-way bandwidth-delay products of its link (the mean of both
+    /// directions, pipelines included); in addition to `headroom_bytes`.
     pub headroom_bdps: u64,
     /// Headroom of a port besides: frames in the way and in flight.
     pub headroom_bytes: u64,
@@ -111,6 +111,4 @@ pub struct FabricConfig {
     pub host_latency: Span,
     /// Length of a PFC frame in bytes.
     pub pfc_bytes: u16,
-    /// Length below which ports do not trim.
-    pub trim_floor: u16,
 }

@@ -1,14 +1,39 @@
 //! The engine and the network elements of Ultraloom.
+//!
+//! This package is pure: it reads no clock, file, socket, environment or global, and draws only from
+//! streams keyed by seed and entity. What it is given decides what it gives back, to the bit, for any
+//! number of threads and shards.
+//!
+//! # Map of the code
+//! - What a fabric is made of: [`graph`] (hosts, switches, links, routes), [`config`] (classes,
+//!   queues, buffers), [`fault`] (timed changes of links)
+//! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
+//!   workloads)
+//! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
+//!   [`probe::RunRecord`]
+//! - [`engine`]: windows, shards, threads; `net`: ports, switches, buffers, hosts
+//! - Foundations: [`units`], [`ids`], [`rng`], [`packet`], [`digest`], [`error`]; `arena`, `fifo`
+//!
+//! # Invariants
+//! - A packet that leaves a node within a window reaches no node within it.
+//! - Every window: packets created = delivered + dropped + in the arena, for every shard.
+//! - Nothing on the packet path allocates once queues have reached their high-water mark.
 
+pub(crate) mod arena;
+pub mod assemble;
 pub mod config;
+pub mod digest;
 pub mod endpoint;
 pub mod engine;
 pub mod error;
 pub mod fault;
+pub(crate) mod fifo;
 pub mod graph;
 pub mod ids;
+pub(crate) mod net;
 pub mod packet;
 pub mod probe;
 pub mod program;
 pub mod rng;
+pub mod run;
 pub mod units;

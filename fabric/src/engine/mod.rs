@@ -1,3 +1,21 @@
-//! The engine: windows, shards, executors.
+//! The engine: time advances in windows as wide as the shortest link latency.
+//!
+//! Within a window no node can affect another, so nodes are run one after the other, each for the whole
+//! window while its state is in cache; what they send lands in later windows. All nodes agree on the
+//! start of the next window, the earliest event of all, so idle time costs nothing. Results depend on
+//! neither the number of shards nor of threads, because a node is always run with exactly the arrivals
+//! of its window, in an order that the model defines.
+//!
+//! - [`window`]: the loop every worker runs
+//! - [`shard`]: some nodes, run by one thread
+//! - [`exchange`], [`barrier`], [`threads`]: shards on many threads
+//! - [`timers`]: a host's timers
 
+pub(crate) mod barrier;
+pub(crate) mod exchange;
+pub(crate) mod shard;
+pub(crate) mod threads;
 pub mod timers;
+pub(crate) mod window;
+
+pub use window::Progress;

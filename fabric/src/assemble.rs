@@ -1,0 +1,389 @@
+//! From a graph to shards: ports numbered, links joined, buffers sized, hosts given their transport
+//! and program.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::config::{Buffer, FabricConfig};
+use crate::endpoint::Endpoint;
+use crate::engine::shard::{Node, PortFault, Role, Shard};
+use crate::error::AssembleError;
+use crate::fault::{Change, Direction, Fault};
+use crate::graph::Graph;
+use crate::ids::{HostId, NodeId, PortId};
+use crate::net::buffer::Mmu;
+use crate::net::host::Host;
+use crate::net::outlet::{Outlet, Peer};
+use crate::net::port::Port;
+use crate::net::profile::PortProfile;
+use crate::net::route::Salt;
+use crate::net::switch::{MAX_PORTS, MAX_WINDOW, Scratch, SharedState, Switch};
+use crate::program::Program;
+use crate::rng::{Purpose, Stream, key};
+use crate::run::Run;
+use crate::units::{Rate, Span};
+
+/// What a run is made of.
+pub struct Parts<'a, E, P> {
+    /// The fabric.
+    pub graph: &'a Graph,
+    /// How its elements behave.
+    pub config: &'a FabricConfig,
+    /// A transport for every host.
+    pub endpoints: Vec<E>,
+    /// A program for every host.
+    pub programs: Vec<P>,
+    /// Hosts whose programs signal each other, group by group.
+    pub couplings: &'a [Vec<HostId>],
+    /// The shard of every node; all hosts of a coupling group in one shard.
+    pub shard_of: &'a [u32],
+    /// Changes of links.
+    pub faults: &'a [Fault],
+    /// Seed of all random streams.
+    pub seed: u64,
+}
+
+/// Where the ports of each node begin, over the whole fabric, and which port faces which.
+pub(crate) struct Layout {
+    /// First port of each node; one more entry than nodes.
+    pub(crate) first: Vec<u32>,
+    /// The node of each port.
+    pub(crate) node: Vec<NodeId>,
+    /// The port at the other end of each port's link.
+    pub(crate) peer: Vec<u32>,
+    /// The link of each port.
+    link: Vec<u32>,
+    /// The ports of each link, at its ends `a` and `b`.
+    ends: Vec<(u32, u32)>,
+}
+
+impl Layout {
+    pub(crate) fn new(graph: &Graph) -> Layout {
+        let nodes = graph.nodes() as usize;
+        let mut first = vec![0u32; nodes + 1];
+        for link in &graph.links {
+            first[link.a.index() + 1] += 1;
+            first[link.b.index() + 1] += 1;
+        }
+        for node in 0..nodes {
+            first[node + 1] += first[node];
+        }
+        let ports = first[nodes] as usize;
+        let mut layout = Layout {
+            node: vec![NodeId(0); ports],
+            peer: vec![0; ports],
+            link: vec![0; ports],
+            ends: Vec::with_capacity(graph.links.len()),
+            first,
+        };
+        let mut free: Vec<u32> = layout.first.clone();
+        for (number, link) in graph.links.iter().enumerate() {
+            let [a, b] = [link.a, link.b].map(|node| {
+                let port = free[node.index()];
+                free[node.index()] += 1;
+                layout.node[port as usize] = node;
+                layout.link[port as usize] = number as u32;
+                port
+            });
+            layout.peer[a as usize] = b;
+            layout.peer[b as usize] = a;
+            layout.ends.push((a, b));
+        }
+        layout
+    }
+
+    fn ports_of(&self, node: NodeId) -> std::ops::Range<u32> {
+        self.first[node.index()]..self.first[node.index() + 1]
+    }
+}
+
+/// Latency of a link into `node`: propagation and the receiver's fixed pipeline.
+fn latency_into(graph: &Graph, config: &FabricConfig, node: NodeId, delay: Span) -> Span {
+    delay + graph.switch(node).map_or(config.host_latency, |switch| switch.latency)
+}
+
+/// The shortest latency of all links: how far every node may run ahead.
+fn lookahead(graph: &Graph, config: &FabricConfig) -> Result<Span, AssembleError> {
+    let mut shortest = Span(u64::MAX);
+    for link in &graph.links {
+        for node in [link.a, link.b] {
+            let latency = latency_into(graph, config, node, link.delay);
+            if latency == Span::ZERO {
+                let link = format!("{} - {}", graph.name(link.a), graph.name(link.b));
+                return Err(AssembleError::NoLookahead { link });
+            }
+            shortest = shortest.min(latency);
+        }
+    }
+    // A longer window would only overflow the order key; results do not depend on its width.
+    Ok(shortest.min(Span(MAX_WINDOW - 1)))
+}
+
+fn check(graph: &Graph, layout: &Layout) -> Result<(), AssembleError> {
+    for node in (0..graph.nodes()).map(NodeId) {
+        let ports = layout.ports_of(node).len();
+        if ports > MAX_PORTS {
+            let node = graph.name(node);
+            return Err(AssembleError::TooManyPorts { node, ports, most: MAX_PORTS });
+        }
+        if ports == 0 && node.0 < graph.hosts {
+            return Err(AssembleError::Unconnected { node: graph.name(node) });
+        }
+    }
+    Ok(())
+}
+
+/// Builds the shards of a run.
+///
+/// # Errors
+/// [`AssembleError`] when the graph and configuration cannot run.
+///
+/// # Panics
+/// If there is not exactly one endpoint and one program a host and one shard number a node.
+pub fn assemble<E: Endpoint, P: Program>(
+    parts: Parts<'_, E, P>,
+) -> Result<Run<E, P>, AssembleError> {
+    let hosts = parts.graph.hosts as usize;
+    assert_eq!((parts.endpoints.len(), parts.programs.len()), (hosts, hosts));
+    assert_eq!(parts.shard_of.len(), parts.graph.nodes() as usize);
+    let layout = Layout::new(parts.graph);
+    check(parts.graph, &layout)?;
+    let lookahead = lookahead(parts.graph, parts.config)?;
+    let shards = Builder::new(&parts, &layout).build(parts)?;
+    Ok(Run::new(shards, layout, lookahead))
+}
+
+/// Port profiles without repetition.
+#[derive(Default)]
+struct Profiles {
+    keys: Vec<(Rate, bool)>,
+    profiles: Vec<PortProfile>,
+}
+
+impl Profiles {
+    fn get(&mut self, config: &FabricConfig, rate: Rate, host_facing: bool) -> u16 {
+        let place = self.keys.iter().position(|key| *key == (rate, host_facing));
+        place.unwrap_or_else(|| {
+            self.keys.push((rate, host_facing));
+            self.profiles.push(PortProfile::new(config, rate, host_facing));
+            self.keys.len() - 1
+        }) as u16
+    }
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    config: &'a FabricConfig,
+    layout: &'a Layout,
+    shard_of: &'a [u32],
+    seed: u64,
+    shards: usize,
+    /// Nodes of each shard.
+    members: Vec<Vec<NodeId>>,
+    /// Index within its shard of each port.
+    place: Vec<u32>,
+    profiles: Profiles,
+}
+
+impl<'a> Builder<'a> {
+    fn new<E, P>(parts: &Parts<'a, E, P>, layout: &'a Layout) -> Builder<'a> {
+        let shards = parts.shard_of.iter().max().map_or(1, |most| *most as usize + 1);
+        let mut members = vec![Vec::new(); shards];
+        let mut place = vec![0; layout.node.len()];
+        let mut ports = vec![0u32; shards];
+        for node in (0..parts.graph.nodes()).map(NodeId) {
+            let shard = parts.shard_of[node.index()] as usize;
+            members[shard].push(node);
+            for port in layout.ports_of(node) {
+                place[port as usize] = ports[shard];
+                ports[shard] += 1;
+            }
+        }
+        Builder {
+            graph: parts.graph,
+            config: parts.config,
+            layout,
+            shard_of: parts.shard_of,
+            seed: parts.seed,
+            shards,
+            members,
+            place,
+            profiles: Profiles::default(),
+        }
+    }
+
+    fn build<E: Endpoint, P: Program>(
+        mut self,
+        parts: Parts<'_, E, P>,
+    ) -> Result<Vec<Shard<E, P>>, AssembleError> {
+        let mut groups = vec![None; self.graph.hosts as usize];
+        for (number, group) in parts.couplings.iter().enumerate() {
+            group.iter().for_each(|host| groups[host.index()] = Some(number as u32));
+        }
+        let mut faults = self.port_faults(parts.faults);
+        let mut stock: Vec<Option<(E, P)>> =
+            parts.endpoints.into_iter().zip(parts.programs).map(Some).collect();
+        let mut shards = Vec::with_capacity(self.shards);
+        for number in 0..self.shards {
+            let mut shard = self.empty_shard(number, parts.couplings.len());
+            for node in std::mem::take(&mut self.members[number]) {
+                if let Some(changes) = faults.remove(&node.0) {
+                    shard.faults.insert(shard.nodes.len() as u32, changes);
+                }
+                self.add_node(&mut shard, node, &mut stock, &groups)?;
+            }
+            shards.push(shard);
+        }
+        for shard in &mut shards {
+            shard.profiles.clone_from(&self.profiles.profiles);
+        }
+        Ok(shards)
+    }
+
+    fn empty_shard<E, P>(&self, number: usize, groups: usize) -> Shard<E, P> {
+        let members = &self.members[number];
+        let owners = members
+            .iter()
+            .enumerate()
+            .flat_map(|(local, node)| self.layout.ports_of(*node).map(move |_| local as u32));
+        let owners: Vec<u32> = owners.collect();
+        Shard {
+            nodes: Vec::with_capacity(members.len()),
+            hosts: Vec::new(),
+            switches: Vec::new(),
+            ports: Vec::with_capacity(owners.len()),
+            profiles: Vec::new(),
+            busy: vec![crate::units::Time::NEVER; owners.len()],
+            down: vec![false; owners.len()],
+            groups: vec![Vec::new(); groups],
+            group_nodes: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            outlet: Outlet::new(number as u16, self.shards, owners, members.len()),
+            scratch: Scratch::default(),
+            in_flight: 0,
+        }
+    }
+
+    fn add_node<E: Endpoint, P: Program>(
+        &mut self,
+        shard: &mut Shard<E, P>,
+        node: NodeId,
+        stock: &mut [Option<(E, P)>],
+        groups: &[Option<u32>],
+    ) -> Result<(), AssembleError> {
+        let first = shard.ports.len() as u32;
+        let ports = self.layout.ports_of(node);
+        let count = ports.len() as u32;
+        for port in ports {
+            let port = self.port(port, node);
+            shard.ports.push(port);
+        }
+        let role = if node.0 < self.graph.hosts {
+            let (endpoint, program) = stock[node.index()].take().expect("each host once");
+            let host = HostId(node.0);
+            if let Some(group) = groups[host.index()] {
+                let local = shard.nodes.len() as u32;
+                shard.groups[group as usize].push(local);
+                shard.group_nodes.insert(host, local);
+            }
+            shard.hosts.push(Host::new(host, endpoint, program, groups[host.index()]));
+            Role::Host(shard.hosts.len() as u32 - 1)
+        } else {
+            let switch = self.switch(node)?;
+            shard.switches.push(switch);
+            Role::Switch(shard.switches.len() as u32 - 1)
+        };
+        shard.nodes.push(Node { role, first, ports: count });
+        Ok(())
+    }
+
+    fn port(&mut self, port: u32, node: NodeId) -> Port {
+        let place = port as usize;
+        let link = &self.graph.links[self.layout.link[place] as usize];
+        let peer_port = self.layout.peer[place];
+        let peer_node = self.layout.node[peer_port as usize];
+        let peer = Peer {
+            shard: self.shard_of[peer_node.index()] as u16,
+            port: self.place[peer_port as usize],
+        };
+        let host_facing = peer_node.0 < self.graph.hosts && node.0 >= self.graph.hosts;
+        Port::new(
+            PortId(port),
+            peer,
+            link.rate,
+            latency_into(self.graph, self.config, peer_node, link.delay),
+            self.profiles.get(self.config, link.rate, host_facing),
+            Stream::new(self.seed, u64::from(port), Purpose::Queue),
+        )
+    }
+
+    fn switch(&self, node: NodeId) -> Result<Switch, AssembleError> {
+        let spec = self.graph.switch(node).expect("nodes beyond the hosts are switches");
+        let salt = Salt(key(self.seed, u64::from(node.0), Purpose::Salt));
+        let mmu = match &self.config.buffer {
+            Buffer::PerQueue => None,
+            Buffer::Shared(shared) => {
+                let ports: Vec<(Rate, Span)> =
+                    self.layout.ports_of(node).map(|port| self.buffer_port(port, node)).collect();
+                let mmu = Mmu::new(self.config, shared, &ports).map_err(|needed| {
+                    AssembleError::BufferTooSmall {
+                        node: self.graph.name(node),
+                        buffer: shared.bytes,
+                        ports: ports.len(),
+                        needed,
+                    }
+                })?;
+                Some(Box::new(SharedState::new(mmu)))
+            }
+        };
+        Ok(Switch { route: spec.route, salt, mmu })
+    }
+
+    /// Rate of a port's link, and the mean of the latencies of its two directions.
+    fn buffer_port(&self, port: u32, node: NodeId) -> (Rate, Span) {
+        let link = &self.graph.links[self.layout.link[port as usize] as usize];
+        let peer = self.layout.node[self.layout.peer[port as usize] as usize];
+        let both = latency_into(self.graph, self.config, node, link.delay)
+            + latency_into(self.graph, self.config, peer, link.delay);
+        (link.rate, Span(both.0.div_ceil(2)))
+    }
+
+    /// Faults as changes of ports, by node, in order of time.
+    fn port_faults(&mut self, faults: &[Fault]) -> BTreeMap<u32, VecDeque<PortFault>> {
+        let mut sorted: Vec<&Fault> = faults.iter().collect();
+        sorted.sort_by_key(|fault| fault.at);
+        let mut by_node: BTreeMap<u32, VecDeque<PortFault>> = BTreeMap::new();
+        for fault in sorted {
+            let (a, b) = self.layout.ends[fault.link.index()];
+            let up = fault.direction != Direction::Down;
+            let down = fault.direction != Direction::Up;
+            for (port, sends, affected) in
+                [(a, true, up), (b, false, up), (b, true, down), (a, false, down)]
+            {
+                if affected {
+                    let node = self.layout.node[port as usize];
+                    let change = self.port_fault(fault, port, sends);
+                    by_node.entry(node.0).or_default().push_back(change);
+                }
+            }
+        }
+        by_node
+    }
+
+    fn port_fault(&mut self, fault: &Fault, port: u32, sends: bool) -> PortFault {
+        let peer = self.layout.node[self.layout.peer[port as usize] as usize];
+        let node = self.layout.node[port as usize];
+        let built = self.graph.links[fault.link.index()].rate;
+        let queue_rate = match fault.change {
+            Change::Rate { ratio, queues: true } => built.scaled(ratio),
+            _ => built,
+        };
+        let host_facing = peer.0 < self.graph.hosts && node.0 >= self.graph.hosts;
+        PortFault {
+            at: fault.at,
+            port: self.place[port as usize],
+            sends,
+            change: fault.change,
+            profile: self.profiles.get(self.config, queue_rate, host_facing),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! A shard: some nodes with their ports, run window by window by one thread.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use crate::endpoint::Endpoint;
+use crate::fault::Change;
+use crate::ids::HostId;
+use crate::net::host::Host;
+use crate::net::outlet::Outlet;
+use crate::net::port::Port;
+use crate::net::profile::PortProfile;
+use crate::net::switch::{Ports, Scratch, Switch};
+use crate::program::Program;
+use crate::units::Time;
+
+/// What a node is, by index into the shard's tables.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    Host(u32),
+    Switch(u32),
+}
+
+/// A node of the shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    pub(crate) role: Role,
+    /// Its first port in the shard.
+    pub(crate) first: u32,
+    pub(crate) ports: u32,
+}
+
+/// A change of a port's link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PortFault {
+    pub(crate) at: Time,
+    /// Port of the shard.
+    pub(crate) port: u32,
+    /// The node sends on the direction that changes (else it receives on it).
+    pub(crate) sends: bool,
+    pub(crate) change: Change,
+    /// Profile that the port takes on.
+    pub(crate) profile: u16,
+}
+
+/// See the module.
+pub(crate) struct Shard<E, P> {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) hosts: Vec<Host<E, P>>,
+    pub(crate) switches: Vec<Switch>,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) profiles: Vec<PortProfile>,
+    /// When the frame on each port's wire ends; `NEVER` when idle.
+    pub(crate) busy: Vec<Time>,
+    /// Ports that lose what arrives, because the link is down.
+    pub(crate) down: Vec<bool>,
+    /// Coupling groups: local nodes of their hosts.
+    pub(crate) groups: Vec<Vec<u32>>,
+    /// Changes to come, by local node, in order of time.
+    pub(crate) faults: BTreeMap<u32, VecDeque<PortFault>>,
+    /// Local node of each host (only for hosts in coupling groups).
+    pub(crate) group_nodes: BTreeMap<HostId, u32>,
+    pub(crate) outlet: Outlet,
+    pub(crate) scratch: Scratch,
+    /// Packets here, and sent from here, at the end of the last window.
+    pub(crate) in_flight: u64,
+}
+
+impl<E: Endpoint, P: Program> Shard<E, P> {
+    /// Runs every event in `[start, end)`; afterwards [`Shard::earliest`] is when the next is due.
+    pub(crate) fn run_window(&mut self, start: Time, end: Time) {
+        self.outlet.earliest = Time::NEVER;
+        let mut earliest = Time::NEVER;
+        for node in 0..self.nodes.len() {
+            let mut next = self.outlet.next[node];
+            if next < end {
+                next = self.run_node(node, start, end);
+                self.outlet.next[node] = next;
+            }
+            earliest = earliest.min(next);
+        }
+        self.outlet.earliest = self.outlet.earliest.min(earliest);
+        self.outlet.check();
+        self.in_flight = self.outlet.in_flight();
+    }
+
+    /// When the next event of this shard, or of a packet it has sent, is due.
+    pub(crate) fn earliest(&self) -> Time {
+        self.outlet.earliest
+    }
+
+    fn run_node(&mut self, node: usize, start: Time, end: Time) -> Time {
+        if let Role::Host(number) = self.nodes[node].role
+            && let Some(group) = self.hosts[number as usize].group
+        {
+            return self.run_group(group as usize, node, end);
+        }
+        let mut from = start;
+        while self.fault_due(node as u32) < end {
+            let at = self.fault_due(node as u32);
+            if at > from {
+                self.run_until(node, from, at);
+                from = at;
+            }
+            self.apply_fault(node as u32);
+        }
+        self.run_until(node, from, end).min(self.fault_due(node as u32))
+    }
+
+    /// When the next change of one of the node's links is due.
+    fn fault_due(&self, node: u32) -> Time {
+        if self.faults.is_empty() {
+            return Time::NEVER;
+        }
+        let first = self.faults.get(&node).and_then(VecDeque::front);
+        first.map_or(Time::NEVER, |fault| fault.at)
+    }
+
+    fn run_until(&mut self, place: usize, start: Time, end: Time) -> Time {
+        let node = self.nodes[place];
+        match node.role {
+            Role::Switch(number) => {
+                let (ports, switch) = (
+                    view(&mut self.ports, &mut self.busy, &self.down, &self.profiles, node),
+                    number,
+                );
+                let switch = &mut self.switches[switch as usize];
+                switch.run(ports, start, end, &mut self.scratch, &mut self.outlet)
+            }
+            Role::Host(number) => {
+                let mut ports =
+                    view(&mut self.ports, &mut self.busy, &self.down, &self.profiles, node);
+                self.hosts[number as usize].run(&mut ports, end, &mut self.outlet)
+            }
+        }
+    }
+
+    /// Runs all hosts of a coupling group in joint order of time (ties by place in the group), so that
+    /// a signal takes effect at the instant it is sent. Returns when node `asked` is due next.
+    fn run_group(&mut self, group: usize, asked: usize, end: Time) -> Time {
+        let members = std::mem::take(&mut self.groups[group]);
+        loop {
+            let due = members.iter().map(|&member| (self.host_due(member), member)).min();
+            let Some((now, member)) = due.filter(|(now, _)| *now < end) else { break };
+            if self.fault_due(member) <= now {
+                self.apply_fault(member);
+                continue;
+            }
+            self.with_host(member, |host, ports, outlet| host.step(now, ports, outlet));
+            self.deliver_signals(now, member);
+        }
+        for &member in &members {
+            self.outlet.next[member as usize] = self.host_due(member);
+        }
+        self.groups[group] = members;
+        self.outlet.next[asked]
+    }
+
+    fn deliver_signals(&mut self, now: Time, from: u32) {
+        let mut waiting = VecDeque::from([from]);
+        while let Some(sender) = waiting.pop_front() {
+            while let Some((to, token)) = self.with_host(sender, |host, _, _| host.take_signal()) {
+                let target = *self.group_nodes.get(&to).expect("signals stay in the group");
+                self.with_host(target, |host, ports, outlet| {
+                    host.on_signal(now, token, ports, outlet);
+                });
+                waiting.push_back(target);
+            }
+        }
+    }
+
+    fn host_due(&mut self, member: u32) -> Time {
+        let event = self.with_host(member, |host, ports, outlet| host.next_event(ports, outlet));
+        event.min(self.fault_due(member))
+    }
+
+    fn with_host<R>(
+        &mut self,
+        place: u32,
+        call: impl FnOnce(&mut Host<E, P>, &mut Ports<'_>, &mut Outlet) -> R,
+    ) -> R {
+        let node = self.nodes[place as usize];
+        let Role::Host(number) = node.role else { panic!("node {place} is no host") };
+        let mut ports = view(&mut self.ports, &mut self.busy, &self.down, &self.profiles, node);
+        call(&mut self.hosts[number as usize], &mut ports, &mut self.outlet)
+    }
+
+    /// Applies the first change that waits for the node.
+    fn apply_fault(&mut self, node: u32) {
+        let list = self.faults.get_mut(&node).expect("a node with a change due");
+        let fault = list.pop_front().expect("a list of changes is never empty");
+        if list.is_empty() {
+            self.faults.remove(&node);
+        }
+        let port = fault.port as usize;
+        match (fault.change, fault.sends) {
+            (Change::Down, true) => self.ports[port].up = false,
+            (Change::Up, true) => self.ports[port].up = true,
+            (Change::Down, false) => self.down[port] = true,
+            (Change::Up, false) => self.down[port] = false,
+            (Change::Rate { ratio, .. }, true) => {
+                self.ports[port].rate = self.ports[port].built_rate.scaled(ratio);
+                self.ports[port].profile = fault.profile;
+            }
+            (Change::Rate { .. }, false) => {}
+        }
+    }
+
+    /// Every packet of this shard stands in a queue or flies on a wire, and every pool is exact.
+    pub(crate) fn audit(&self) {
+        let queued: u64 = self.ports.iter().map(Port::queue_packets).sum();
+        let live = self.outlet.arena.live();
+        assert_eq!(live, queued + self.outlet.flying(), "packets in the arena but nowhere else");
+        for node in &self.nodes {
+            let Role::Switch(number) = node.role else { continue };
+            let Some(shared) = &self.switches[number as usize].mmu else { continue };
+            let ports = &self.ports[node.first as usize..(node.first + node.ports) as usize];
+            let queued: u64 = ports.iter().map(|p| p.lossless_bytes(&self.profiles)).sum();
+            assert_eq!(shared.mmu.used(), queued, "buffer accounting of a switch");
+        }
+    }
+}
+
+fn view<'a>(
+    ports: &'a mut [Port],
+    busy: &'a mut [Time],
+    down: &'a [bool],
+    profiles: &'a [PortProfile],
+    node: Node,
+) -> Ports<'a> {
+    let range = node.first as usize..(node.first + node.ports) as usize;
+    Ports {
+        first: node.first as usize,
+        ports: &mut ports[range.clone()],
+        busy: &mut busy[range.clone()],
+        down: &down[range],
+        profiles,
+    }
+}

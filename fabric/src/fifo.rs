@@ -1,0 +1,85 @@
+//! A first-in-first-out queue in one growing run of memory.
+//!
+//! Emptying it starts over at the front, so a queue that is mostly short only ever touches its first
+//! cache lines; a full run is shifted down before it is allowed to grow.
+
+/// The queue.
+pub(crate) struct Fifo<T> {
+    items: Vec<T>,
+    head: usize,
+}
+
+impl<T> Default for Fifo<T> {
+    fn default() -> Fifo<T> {
+        Fifo { items: Vec::new(), head: 0 }
+    }
+}
+
+impl<T: Copy> Fifo<T> {
+    /// Adds at the back.
+    #[inline]
+    pub(crate) fn push(&mut self, item: T) {
+        if self.items.len() == self.items.capacity() && self.head * 2 >= self.items.len() {
+            self.items.drain(..self.head);
+            self.head = 0;
+        }
+        self.items.push(item);
+    }
+
+    /// Takes from the front.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        let item = *self.items.get(self.head)?;
+        self.head += 1;
+        if self.head == self.items.len() {
+            self.items.clear();
+            self.head = 0;
+        }
+        Some(item)
+    }
+
+    /// The front.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&T> {
+        self.items.get(self.head)
+    }
+
+    /// The back, to change.
+    #[inline]
+    pub(crate) fn back_mut(&mut self) -> Option<&mut T> {
+        if self.head < self.items.len() { self.items.last_mut() } else { None }
+    }
+
+    /// How many wait.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.items.len() - self.head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    proptest! {
+        /// Any sequence of pushes and pops behaves like the standard queue.
+        #[test]
+        fn behaves_like_the_standard_queue(steps in proptest::collection::vec(0u8..3, 0..400)) {
+            let mut ours = Fifo::default();
+            let mut standard = VecDeque::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                if step == 0 {
+                    prop_assert_eq!(ours.pop(), standard.pop_front());
+                } else {
+                    ours.push(number);
+                    standard.push_back(number);
+                }
+                prop_assert_eq!(ours.len(), standard.len());
+                prop_assert_eq!(ours.front(), standard.front());
+                prop_assert_eq!(ours.back_mut().copied(), standard.back().copied());
+            }
+        }
+    }
+}

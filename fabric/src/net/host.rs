@@ -1,0 +1,301 @@
+//! A host: its NIC ports, its transport, and its program.
+//!
+//! The NIC pulls: whenever a port is free it asks the transport for a packet, so packets exist only
+//! once they are on the wire. A host's events are few and all its own (arrivals, port free, timers,
+//! wake-ups), so the next one is found by looking at each source, without a queue.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::endpoint::{Completion, Endpoint, HostCx, Message, Send};
+use crate::engine::timers::Timers;
+use crate::ids::{HostId, MessageId};
+use crate::net::outlet::Outlet;
+use crate::net::switch::Ports;
+use crate::packet::{Kind, Packet};
+use crate::probe::EndpointCounters;
+use crate::program::{Program, ProgramCx};
+use crate::units::Time;
+
+/// A message this host posted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Posted {
+    pub(crate) message: Message,
+    pub(crate) posted: Time,
+    /// When it was acknowledged; `NEVER` before.
+    pub(crate) acked: Time,
+}
+
+/// Lists that calls fill and the host empties; reused.
+#[derive(Default)]
+struct Lists {
+    completions: Vec<Completion>,
+    posts: Vec<Message>,
+    wakes: Vec<(Time, u32)>,
+    signals: Vec<(HostId, u32)>,
+}
+
+/// One host.
+pub(crate) struct Host<E, P> {
+    pub(crate) id: HostId,
+    pub(crate) endpoint: E,
+    pub(crate) program: P,
+    pub(crate) counters: EndpointCounters,
+    /// Coupling group, if its program signals other hosts.
+    pub(crate) group: Option<u32>,
+    /// Every message posted here, in order.
+    pub(crate) log: Vec<Posted>,
+    /// Every message received here.
+    pub(crate) received: Vec<(MessageId, Time)>,
+    timers: Timers,
+    /// Program wake-ups: time, order of asking, token.
+    wakes: BinaryHeap<Reverse<(Time, u64, u32)>>,
+    wakes_asked: u64,
+    /// When the transport asked to be polled again.
+    poll_at: Time,
+    started: bool,
+    /// Messages acknowledged since the last report.
+    done: u64,
+    lists: Lists,
+}
+
+impl<E: Endpoint, P: Program> Host<E, P> {
+    pub(crate) fn new(id: HostId, endpoint: E, program: P, group: Option<u32>) -> Host<E, P> {
+        Host {
+            id,
+            endpoint,
+            program,
+            counters: EndpointCounters::default(),
+            group,
+            log: Vec::new(),
+            received: Vec::new(),
+            timers: Timers::default(),
+            wakes: BinaryHeap::new(),
+            wakes_asked: 0,
+            poll_at: Time::NEVER,
+            started: false,
+            done: 0,
+            lists: Lists::default(),
+        }
+    }
+
+    /// When this host's next event is due.
+    pub(crate) fn next_event(&self, node: &Ports<'_>, outlet: &Outlet) -> Time {
+        if !self.started {
+            return Time::ZERO;
+        }
+        let wake = self.wakes.peek().map_or(Time::NEVER, |entry| entry.0.0);
+        let own = self.timers.next().min(wake).min(self.poll_at);
+        let ports = (0..node.ports.len())
+            .map(|port| node.busy[port].min(outlet.head(node.first + port)))
+            .min();
+        own.min(ports.unwrap_or(Time::NEVER))
+    }
+
+    /// Runs everything before `end`; returns when the next event is due.
+    pub(crate) fn run(&mut self, node: &mut Ports<'_>, end: Time, outlet: &mut Outlet) -> Time {
+        loop {
+            let now = self.next_event(node, outlet);
+            if now >= end {
+                return now;
+            }
+            self.step(now, node, outlet);
+            while let Some((to, token)) = self.take_signal() {
+                assert_eq!(to, self.id, "{} signals {to} outside its coupling group", self.id);
+                self.on_signal(now, token, node, outlet);
+            }
+        }
+    }
+
+    /// A signal this host's program has sent and nobody has delivered yet.
+    pub(crate) fn take_signal(&mut self) -> Option<(HostId, u32)> {
+        self.lists.signals.pop()
+    }
+
+    /// Runs the events due at `now`: port free, arrivals, timers, program wake-ups; then sends.
+    pub(crate) fn step(&mut self, now: Time, node: &mut Ports<'_>, outlet: &mut Outlet) {
+        outlet.work.events += 1;
+        for port in 0..node.ports.len() {
+            if node.busy[port] <= now {
+                node.busy[port] = Time::NEVER;
+            }
+            if outlet.head(node.first + port) <= now {
+                self.on_arrival(port, node, outlet);
+            }
+        }
+        if self.poll_at <= now {
+            self.poll_at = Time::NEVER;
+        }
+        while self.timers.next() <= now
+            && let Some(timer) = self.timers.pop_due(now)
+        {
+            let mut cx = HostCx {
+                now,
+                host: self.id,
+                timers: &mut self.timers,
+                completions: &mut self.lists.completions,
+                counters: &mut self.counters,
+            };
+            self.endpoint.on_timer(&mut cx, timer);
+            self.settle(now);
+        }
+        self.wake_program(now);
+        self.fill(now, node, outlet);
+    }
+
+    /// A program of this host's group signalled.
+    pub(crate) fn on_signal(
+        &mut self,
+        now: Time,
+        token: u32,
+        node: &mut Ports<'_>,
+        outlet: &mut Outlet,
+    ) {
+        self.with_program(now, |program, cx| program.on_signal(cx, token));
+        self.settle(now);
+        self.fill(now, node, outlet);
+    }
+
+    fn on_arrival(&mut self, port: usize, node: &mut Ports<'_>, outlet: &mut Outlet) {
+        let (now, slot) = outlet.land(node.first + port);
+        if node.down[port] {
+            node.ports[port].counters.dropped_link_down += 1;
+            outlet.lose(now, node.ports[port].id, slot);
+            return;
+        }
+        if outlet.arena.get(slot).kind == Kind::Pfc {
+            let frame = outlet.consume(slot);
+            node.ports[port].on_pfc(frame.body[0] as u8);
+            return;
+        }
+        let packet = outlet.deliver(now, self.id.0, slot);
+        debug_assert_eq!(packet.dst, self.id, "a packet reaches its destination");
+        let mut cx = HostCx {
+            now,
+            host: self.id,
+            timers: &mut self.timers,
+            completions: &mut self.lists.completions,
+            counters: &mut self.counters,
+        };
+        self.endpoint.on_packet(&mut cx, &packet);
+        self.settle(now);
+    }
+
+    fn wake_program(&mut self, now: Time) {
+        if !self.started {
+            self.started = true;
+            self.with_program(now, |program, cx| program.on_start(cx));
+            self.settle(now);
+        }
+        while let Some(&Reverse((at, _, token))) = self.wakes.peek()
+            && at <= now
+        {
+            self.wakes.pop();
+            self.with_program(now, |program, cx| program.on_wake(cx, token));
+            self.settle(now);
+        }
+    }
+
+    fn with_program(&mut self, now: Time, call: impl FnOnce(&mut P, &mut ProgramCx<'_>)) {
+        let Lists { posts, wakes, signals, .. } = &mut self.lists;
+        call(&mut self.program, &mut ProgramCx::new(now, self.id, posts, wakes, signals));
+    }
+
+    /// Hands completions to the program and its posts to the transport until both are quiet.
+    #[inline]
+    fn settle(&mut self, now: Time) {
+        while !(self.lists.completions.is_empty()
+            && self.lists.posts.is_empty()
+            && self.lists.wakes.is_empty())
+        {
+            self.settle_once(now);
+        }
+    }
+
+    fn settle_once(&mut self, now: Time) {
+        let mut completions = std::mem::take(&mut self.lists.completions);
+        for completion in completions.drain(..) {
+            match completion {
+                Completion::Sent { slot } => {
+                    let posted = &mut self.log[slot as usize];
+                    posted.acked = now;
+                    self.done += 1;
+                    let id = posted.message.id;
+                    self.with_program(now, |program, cx| program.on_sent(cx, id));
+                }
+                Completion::Received { message, src } => {
+                    self.received.push((message, now));
+                    self.with_program(now, |program, cx| program.on_received(cx, src, message));
+                }
+            }
+        }
+        let fresh = std::mem::replace(&mut self.lists.completions, completions);
+        self.lists.completions.extend(fresh);
+        for (at, token) in self.lists.wakes.drain(..) {
+            self.wakes.push(Reverse((at, self.wakes_asked, token)));
+            self.wakes_asked += 1;
+        }
+        let mut posts = std::mem::take(&mut self.lists.posts);
+        for mut message in posts.drain(..) {
+            message.slot = self.log.len() as u32;
+            self.log.push(Posted { message, posted: now, acked: Time::NEVER });
+            let mut cx = HostCx {
+                now,
+                host: self.id,
+                timers: &mut self.timers,
+                completions: &mut self.lists.completions,
+                counters: &mut self.counters,
+            };
+            self.endpoint.on_post(&mut cx, message);
+        }
+        let fresh = std::mem::replace(&mut self.lists.posts, posts);
+        self.lists.posts.extend(fresh);
+    }
+
+    /// Offers every free port to the transport.
+    #[inline]
+    fn fill(&mut self, now: Time, node: &mut Ports<'_>, outlet: &mut Outlet) {
+        outlet.messages_done += std::mem::take(&mut self.done);
+        for place in 0..node.ports.len() {
+            if node.busy[place] != Time::NEVER {
+                continue;
+            }
+            let port = &mut node.ports[place];
+            let mut cx = HostCx {
+                now,
+                host: self.id,
+                timers: &mut self.timers,
+                completions: &mut self.lists.completions,
+                counters: &mut self.counters,
+            };
+            match self.endpoint.poll_send(&mut cx, place as u8, port.paused) {
+                Send::Packet(packet) => {
+                    debug_assert_eq!(packet.class.bit() & port.paused, 0, "a paused class sent");
+                    node.busy[place] = transmit(now, packet, node, place, outlet);
+                }
+                Send::WakeAt(at) => {
+                    assert!(at > now, "host {} asks at {now} to be polled at {at}", self.id);
+                    self.poll_at = self.poll_at.min(at);
+                }
+                Send::Idle => {}
+            }
+        }
+    }
+}
+
+/// Puts a packet on a NIC port's wire; returns when its last byte leaves.
+#[inline]
+fn transmit(
+    now: Time,
+    packet: Packet,
+    node: &mut Ports<'_>,
+    place: usize,
+    outlet: &mut Outlet,
+) -> Time {
+    let port = &mut node.ports[place];
+    let end = port.end_of(now, packet.bytes, &node.profiles[port.profile as usize]);
+    port.counters.bytes += u64::from(packet.bytes);
+    let slot = outlet.create(packet);
+    port.emit(end, slot, outlet);
+    end
+}

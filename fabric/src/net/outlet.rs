@@ -1,0 +1,194 @@
+//! Everything a departing packet touches: the arena, the wires into local ports, the mail to other
+//! shards, and the tallies that conservation is checked against.
+
+use crate::arena::{Arena, Slot};
+use crate::digest::Digest;
+use crate::fifo::Fifo;
+use crate::ids::PortId;
+use crate::packet::Packet;
+use crate::probe::Work;
+use crate::units::Time;
+
+/// The receiving end of a link: a port of some shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) shard: u16,
+    /// The port's index in that shard.
+    pub(crate) port: u32,
+}
+
+/// A packet on a wire.
+#[derive(Clone, Copy)]
+struct Flying {
+    at: Time,
+    slot: Slot,
+}
+
+/// Packets on their way to another shard.
+#[derive(Default)]
+pub(crate) struct Mail {
+    stamps: Vec<(Time, u32)>,
+    packets: Vec<Packet>,
+}
+
+impl Mail {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stamps.is_empty()
+    }
+}
+
+/// Packets that entered and left a shard; what entered and has not left is in its arena.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) created: u64,
+    pub(crate) delivered: u64,
+    pub(crate) dropped: u64,
+    pub(crate) mailed_in: u64,
+    pub(crate) mailed_out: u64,
+}
+
+/// See the module.
+pub(crate) struct Outlet {
+    pub(crate) arena: Arena,
+    pub(crate) tally: Tally,
+    pub(crate) work: Work,
+    pub(crate) digest: Digest,
+    /// Messages acknowledged to their senders so far.
+    pub(crate) messages_done: u64,
+    /// Earliest arrival sent or known since it was last reset.
+    pub(crate) earliest: Time,
+    shard: u16,
+    /// Packets flying towards each local port, in order of arrival.
+    wires: Vec<Fifo<Flying>>,
+    /// Arrival of the first packet on each wire.
+    heads: Vec<Time>,
+    /// The local node that owns each port.
+    owners: Vec<u32>,
+    /// For each local node, a lower bound of its next event.
+    pub(crate) next: Vec<Time>,
+    /// Mail by destination shard.
+    pub(crate) outbox: Vec<Mail>,
+}
+
+impl Outlet {
+    pub(crate) fn new(shard: u16, shards: usize, owners: Vec<u32>, nodes: usize) -> Outlet {
+        Outlet {
+            arena: Arena::default(),
+            tally: Tally::default(),
+            work: Work::default(),
+            digest: Digest::default(),
+            messages_done: 0,
+            earliest: Time::ZERO,
+            shard,
+            wires: owners.iter().map(|_| Fifo::default()).collect(),
+            heads: vec![Time::NEVER; owners.len()],
+            owners,
+            next: vec![Time::ZERO; nodes],
+            outbox: (0..shards).map(|_| Mail::default()).collect(),
+        }
+    }
+
+    /// Stores a packet made here.
+    #[inline]
+    pub(crate) fn create(&mut self, packet: Packet) -> Slot {
+        self.tally.created += 1;
+        self.arena.insert(packet)
+    }
+
+    /// Puts a packet on the wire to `peer`, where it arrives `at`.
+    #[inline]
+    pub(crate) fn send(&mut self, peer: Peer, at: Time, slot: Slot) {
+        self.earliest = self.earliest.min(at);
+        if peer.shard == self.shard {
+            self.fly(peer.port, at, slot);
+        } else {
+            self.tally.mailed_out += 1;
+            let packet = self.arena.take(slot);
+            let mail = &mut self.outbox[peer.shard as usize];
+            mail.stamps.push((at, peer.port));
+            mail.packets.push(packet);
+        }
+    }
+
+    #[inline]
+    fn fly(&mut self, port: u32, at: Time, slot: Slot) {
+        let port = port as usize;
+        self.wires[port].push(Flying { at, slot });
+        if at < self.heads[port] {
+            self.heads[port] = at;
+            let next = &mut self.next[self.owners[port] as usize];
+            *next = (*next).min(at);
+        }
+    }
+
+    /// Takes in what another shard sent, and leaves the mail empty.
+    pub(crate) fn receive(&mut self, mail: &mut Mail) {
+        self.tally.mailed_in += mail.stamps.len() as u64;
+        for (&(at, port), &packet) in mail.stamps.iter().zip(&mail.packets) {
+            let slot = self.arena.insert(packet);
+            self.fly(port, at, slot);
+        }
+        mail.stamps.clear();
+        mail.packets.clear();
+    }
+
+    /// When the first packet on the wire to local port `port` arrives.
+    #[inline]
+    pub(crate) fn head(&self, port: usize) -> Time {
+        self.heads[port]
+    }
+
+    /// Takes the first packet on the wire to `port`, with its arrival.
+    #[inline]
+    pub(crate) fn land(&mut self, port: usize) -> (Time, Slot) {
+        let landed = self.wires[port].pop().expect("a wire with a head has a packet");
+        self.heads[port] = self.wires[port].front().map_or(Time::NEVER, |flying| flying.at);
+        (landed.at, landed.slot)
+    }
+
+    /// A packet ends at `port`, lost.
+    pub(crate) fn lose(&mut self, now: Time, port: PortId, slot: Slot) {
+        let packet = self.arena.take(slot);
+        self.digest.record(now, !port.0, &packet);
+        self.tally.dropped += 1;
+    }
+
+    /// Takes a packet that has reached its host.
+    #[inline]
+    pub(crate) fn deliver(&mut self, now: Time, place: u32, slot: Slot) -> Packet {
+        let packet = self.arena.take(slot);
+        self.digest.record(now, place, &packet);
+        self.tally.delivered += 1;
+        packet
+    }
+
+    /// A link's own frame ends where it was meant to: taken without being a delivery of the fabric.
+    pub(crate) fn consume(&mut self, slot: Slot) -> Packet {
+        self.tally.delivered += 1;
+        self.arena.take(slot)
+    }
+
+    /// Packets of this shard and in its unsent mail.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let mailed: usize = self.outbox.iter().map(|mail| mail.stamps.len()).sum();
+        self.arena.live() + mailed as u64
+    }
+
+    /// Packets on wires.
+    pub(crate) fn flying(&self) -> u64 {
+        self.wires.iter().map(|wire| wire.len() as u64).sum()
+    }
+
+    /// Panics unless every packet that entered is accounted for.
+    pub(crate) fn check(&self) {
+        let Tally { created, delivered, dropped, mailed_in, mailed_out } = self.tally;
+        assert_eq!(
+            created + mailed_in,
+            delivered + dropped + mailed_out + self.arena.live(),
+            "conservation in shard {}: {:?}, {} live",
+            self.shard,
+            self.tally,
+            self.arena.live()
+        );
+    }
+}

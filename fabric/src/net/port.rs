@@ -1,0 +1,348 @@
+//! An egress port: queues by class, marking, overflow, and the choice of what leaves next.
+//!
+//! A port is served *lazily*: what leaves it up to a time depends only on what arrived up to then, so
+//! [`Port::serve`] catches up when the next packet arrives and once more when the window ends, and no
+//! "port free" event exists. A packet keeps its place in the queue until its last byte has left; the
+//! mark is decided at that moment, on the bytes that stay behind.
+
+use crate::arena::Slot;
+use crate::config::Overflow;
+use crate::fifo::Fifo;
+use crate::ids::{Class, PortId};
+use crate::net::outlet::{Outlet, Peer};
+use crate::net::profile::PortProfile;
+use crate::packet::{CLASSES, Kind, Packet, flags};
+use crate::probe::PortCounters;
+use crate::rng::Stream;
+use crate::units::{Rate, Ratio, Span, Time};
+
+/// A queued packet: what the port needs without touching the packet itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) slot: Slot,
+    pub(crate) bytes: u16,
+    /// Port of the same switch through which it came in.
+    pub(crate) ingress: u16,
+}
+
+/// In [`Port::serving`]: the frame on the wire is a PFC frame.
+const PFC: u8 = CLASSES as u8;
+
+/// An egress port.
+pub(crate) struct Port {
+    pub(crate) peer: Peer,
+    pub(crate) rate: Rate,
+    /// From the end of a frame here to its end of processing at the peer.
+    pub(crate) latency: Span,
+    /// Bytes queued, by class.
+    queued: [u64; CLASSES],
+    /// Mask of classes with packets.
+    occupied: u8,
+    /// Mask of classes that the peer has paused.
+    pub(crate) paused: u8,
+    /// Class on the wire, or [`PFC`].
+    serving: u8,
+    /// A PFC frame waits to be sent.
+    pfc_due: bool,
+    /// Classes this port holds paused at its peer: the content of the next PFC frame.
+    pub(crate) pausing: u8,
+    pub(crate) up: bool,
+    /// Index of its profile in the shard.
+    pub(crate) profile: u16,
+    /// Weighted class whose turn it is.
+    turn: u8,
+    queues: [Fifo<Entry>; CLASSES],
+    deficit: [u32; CLASSES],
+    random: Stream,
+    pub(crate) id: PortId,
+    /// The rate it was built with.
+    pub(crate) built_rate: Rate,
+    pub(crate) counters: PortCounters,
+}
+
+impl Port {
+    pub(crate) fn new(
+        id: PortId,
+        peer: Peer,
+        rate: Rate,
+        latency: Span,
+        profile: u16,
+        random: Stream,
+    ) -> Port {
+        Port {
+            peer,
+            rate,
+            latency,
+            queued: [0; CLASSES],
+            occupied: 0,
+            paused: 0,
+            serving: 0,
+            pfc_due: false,
+            pausing: 0,
+            up: true,
+            profile,
+            turn: 0,
+            queues: Default::default(),
+            deficit: [0; CLASSES],
+            random,
+            id,
+            built_rate: rate,
+            counters: PortCounters::default(),
+        }
+    }
+
+    /// Completes every departure up to and including `until`. `busy` is when the frame on the wire
+    /// ends, [`Time::NEVER`] when there is none.
+    #[inline]
+    pub(crate) fn serve(
+        &mut self,
+        busy: &mut Time,
+        until: Time,
+        profile: &PortProfile,
+        outlet: &mut Outlet,
+    ) {
+        while *busy <= until {
+            let now = *busy;
+            self.depart(now, profile, outlet);
+            *busy = self.start(now, profile);
+        }
+    }
+
+    /// The frame on the wire ends: sends it on and returns its entry (`None` for a PFC frame).
+    #[inline]
+    pub(crate) fn depart(
+        &mut self,
+        now: Time,
+        profile: &PortProfile,
+        outlet: &mut Outlet,
+    ) -> Option<(Class, Entry)> {
+        if self.serving == PFC {
+            self.depart_pfc(now, profile, outlet);
+            return None;
+        }
+        let class = self.serving as usize;
+        let entry = self.queues[class].pop().expect("a class on the wire has a packet");
+        self.queued[class] -= u64::from(entry.bytes);
+        if self.queues[class].len() == 0 {
+            self.occupied &= !(1 << class);
+        }
+        let limits = &profile.classes[class];
+        let behind = self.queued[class];
+        if behind > limits.kmin {
+            let excess = behind - limits.kmin;
+            if behind > limits.kmax || u64::from(self.random.bits()) << 16 < excess * limits.slope {
+                let packet = outlet.arena.get_mut(entry.slot);
+                if packet.has(flags::ECN_CAPABLE) {
+                    packet.flags |= flags::CE;
+                    self.counters.ecn_marked += 1;
+                }
+            }
+        }
+        self.counters.bytes += u64::from(entry.bytes);
+        self.emit(now, entry.slot, outlet);
+        Some((Class(self.serving), entry))
+    }
+
+    /// Puts a packet on the wire whose last byte leaves at `now`.
+    #[inline]
+    pub(crate) fn emit(&mut self, now: Time, slot: Slot, outlet: &mut Outlet) {
+        self.counters.packets += 1;
+        outlet.work.hops += 1;
+        if self.up {
+            outlet.send(self.peer, now + self.latency, slot);
+        } else {
+            outlet.lose(now, self.id, slot);
+            self.counters.dropped_link_down += 1;
+        }
+    }
+
+    fn depart_pfc(&mut self, now: Time, profile: &PortProfile, outlet: &mut Outlet) {
+        let mut packet = Packet {
+            kind: Kind::Pfc,
+            bytes: profile.pfc_bytes,
+            class: Class::CONTROL,
+            flow: self.id.0,
+            ..Packet::default()
+        };
+        packet.body[0] = u64::from(self.pausing);
+        let slot = outlet.create(packet);
+        self.counters.bytes += u64::from(packet.bytes);
+        self.emit(now, slot, outlet);
+    }
+
+    /// Chooses the next frame at `now`; returns when it ends, [`Time::NEVER`] if nothing may leave.
+    #[inline]
+    pub(crate) fn start(&mut self, now: Time, profile: &PortProfile) -> Time {
+        if self.pfc_due {
+            self.pfc_due = false;
+            self.serving = PFC;
+            return self.end_of(now, profile.pfc_bytes, profile);
+        }
+        let eligible = self.occupied & !self.paused;
+        if eligible == 0 {
+            return Time::NEVER;
+        }
+        let strict = eligible & profile.strict;
+        let class = if strict != 0 {
+            strict.trailing_zeros() as usize
+        } else {
+            self.weighted(eligible, profile)
+        };
+        self.serving = class as u8;
+        let front = self.queues[class].front().expect("an occupied class has a packet");
+        self.end_of(now, front.bytes, profile)
+    }
+
+    #[inline]
+    pub(crate) fn end_of(&self, now: Time, bytes: u16, profile: &PortProfile) -> Time {
+        now + self.rate.time_for(u64::from(bytes) + u64::from(profile.overhead))
+    }
+
+    /// Deficit round robin: each weighted class in turn may send its quantum of bytes.
+    fn weighted(&mut self, eligible: u8, profile: &PortProfile) -> usize {
+        loop {
+            let class = self.turn as usize;
+            if eligible & (1 << class) != 0 {
+                let bytes = self.queues[class].front().map_or(0, |entry| u32::from(entry.bytes));
+                if self.deficit[class] >= bytes {
+                    self.deficit[class] -= bytes;
+                    return class;
+                }
+            } else {
+                self.deficit[class] = 0;
+            }
+            self.turn = (self.turn + 1) % CLASSES as u8;
+            let next = self.turn as usize;
+            if eligible & (1 << next) != 0 {
+                self.deficit[next] += profile.classes[next].quantum;
+            }
+        }
+    }
+
+    /// Queues a packet of `class`, or trims or drops it or the newest one by the class's rule.
+    #[inline]
+    pub(crate) fn admit(
+        &mut self,
+        now: Time,
+        class: Class,
+        entry: Entry,
+        profile: &PortProfile,
+        outlet: &mut Outlet,
+    ) -> bool {
+        let limits = &profile.classes[class.index()];
+        if self.queued[class.index()] + u64::from(entry.bytes) <= limits.limit {
+            self.enqueue(class, entry);
+            return true;
+        }
+        self.overflow(now, class, entry, profile, outlet)
+    }
+
+    #[inline]
+    fn enqueue(&mut self, class: Class, entry: Entry) {
+        self.queues[class.index()].push(entry);
+        self.occupied |= class.bit();
+        self.queued[class.index()] += u64::from(entry.bytes);
+        let total = self.queue_bytes();
+        self.counters.queue_bytes_max = self.counters.queue_bytes_max.max(total);
+    }
+
+    /// Bytes queued in all classes.
+    #[inline]
+    pub(crate) fn queue_bytes(&self) -> u64 {
+        self.queued.iter().sum()
+    }
+
+    /// Bytes queued in classes under priority flow control.
+    pub(crate) fn lossless_bytes(&self, profiles: &[PortProfile]) -> u64 {
+        let lossless = profiles[self.profile as usize].lossless;
+        (0..CLASSES).filter(|c| lossless & (1 << c) != 0).map(|c| self.queued[c]).sum()
+    }
+
+    /// Packets queued in all classes.
+    pub(crate) fn queue_packets(&self) -> u64 {
+        self.queues.iter().map(|queue| queue.len() as u64).sum()
+    }
+
+    #[cold]
+    fn overflow(
+        &mut self,
+        now: Time,
+        class: Class,
+        entry: Entry,
+        profile: &PortProfile,
+        outlet: &mut Outlet,
+    ) -> bool {
+        let rule = profile.classes[class.index()].overflow;
+        let victim = match rule {
+            Overflow::TailDrop | Overflow::Trim { .. } => entry,
+            Overflow::CoinDrop | Overflow::CoinTrim { .. } => self.toss(class, entry),
+        };
+        let kept = victim.slot != entry.slot;
+        match rule {
+            Overflow::Trim { bytes, to } | Overflow::CoinTrim { bytes, to } => {
+                self.trim(now, victim, bytes, to, profile, outlet) || kept
+            }
+            Overflow::TailDrop | Overflow::CoinDrop => {
+                self.drop_full(now, victim, outlet);
+                kept
+            }
+        }
+    }
+
+    /// Tosses a coin between the arriving packet and the newest queued one; returns the loser. The
+    /// packet on the wire cannot lose.
+    fn toss(&mut self, class: Class, entry: Entry) -> Entry {
+        let waiting = self.queues[class.index()].len();
+        let on_wire = usize::from(self.serving == class.0);
+        if waiting <= on_wire || self.random.chance(Ratio::new(1, 2)) {
+            return entry;
+        }
+        let newest = self.queues[class.index()].back_mut().expect("counted above");
+        let loser = std::mem::replace(newest, entry);
+        let queued = &mut self.queued[class.index()];
+        *queued = *queued - u64::from(loser.bytes) + u64::from(entry.bytes);
+        loser
+    }
+
+    fn trim(
+        &mut self,
+        now: Time,
+        victim: Entry,
+        bytes: u16,
+        to: Class,
+        profile: &PortProfile,
+        outlet: &mut Outlet,
+    ) -> bool {
+        let limit = profile.classes[to.index()].limit;
+        if victim.bytes <= bytes || self.queued[to.index()] + u64::from(bytes) > limit {
+            self.drop_full(now, victim, outlet);
+            return false;
+        }
+        let packet = outlet.arena.get_mut(victim.slot);
+        packet.flags |= flags::TRIMMED;
+        if profile.host_facing {
+            packet.flags |= flags::LAST_HOP;
+        }
+        packet.bytes = bytes;
+        packet.class = to;
+        self.counters.trimmed += 1;
+        self.enqueue(to, Entry { bytes, ..victim });
+        true
+    }
+
+    fn drop_full(&mut self, now: Time, victim: Entry, outlet: &mut Outlet) {
+        self.counters.dropped_full += 1;
+        outlet.lose(now, self.id, victim.slot);
+    }
+
+    /// Asks for a PFC frame with the present [`Port::pausing`] mask to be sent before anything else.
+    pub(crate) fn request_pfc(&mut self) {
+        self.pfc_due = true;
+    }
+
+    /// The peer says which classes it holds back from now on.
+    pub(crate) fn on_pfc(&mut self, mask: u8) {
+        self.counters.pauses_received += u64::from((mask & !self.paused).count_ones());
+        self.paused = mask;
+    }
+}

@@ -1,0 +1,302 @@
+//! A window of a switch.
+//!
+//! No packet that leaves a node within a window reaches another within it, so all arrivals of a window
+//! are known when it begins: they are sorted once, and no event queue is needed. With per-queue buffers
+//! the ports are independent and served lazily; with a shared buffer, where a departure of one port
+//! changes what another may admit, departures and arrivals are interleaved in order of time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::arena::Slot;
+use crate::graph::RouteRule;
+use crate::ids::Class;
+use crate::net::buffer::Mmu;
+use crate::net::outlet::Outlet;
+use crate::net::port::{Entry, Port};
+use crate::net::profile::PortProfile;
+use crate::net::route::{Salt, choose};
+use crate::packet::Kind;
+use crate::rng::mix64;
+use crate::units::Time;
+
+/// Bits of the order key that count arrivals of a node's window.
+const INDEX_BITS: u32 = 18;
+/// Bits of the order key that name the ingress port.
+const PORT_BITS: u32 = 14;
+/// Most ports a node can have.
+pub(crate) const MAX_PORTS: usize = 1 << PORT_BITS;
+/// Longest window, so that a time within it fits the order key.
+pub(crate) const MAX_WINDOW: u64 = 1 << 32;
+
+/// A switch's own state.
+pub(crate) struct Switch {
+    pub(crate) route: RouteRule,
+    pub(crate) salt: Salt,
+    /// The shared buffer, if it has one.
+    pub(crate) mmu: Option<Box<SharedState>>,
+}
+
+/// What only a shared-buffer switch keeps.
+pub(crate) struct SharedState {
+    pub(crate) mmu: Mmu,
+    /// When each busy port's frame ends: one entry a busy port.
+    departures: BinaryHeap<Reverse<(Time, u16)>>,
+}
+
+impl SharedState {
+    pub(crate) fn new(mmu: Mmu) -> SharedState {
+        SharedState { mmu, departures: BinaryHeap::new() }
+    }
+}
+
+/// A node's ports: a slice of the shard's, and where it begins.
+pub(crate) struct Ports<'a> {
+    pub(crate) first: usize,
+    pub(crate) ports: &'a mut [Port],
+    pub(crate) busy: &'a mut [Time],
+    pub(crate) down: &'a [bool],
+    pub(crate) profiles: &'a [PortProfile],
+}
+
+/// An arrival of the window, routed.
+#[derive(Clone, Copy)]
+struct Arrival {
+    slot: Slot,
+    bytes: u16,
+    egress: u16,
+    ingress: u16,
+    class: Class,
+    kind: Kind,
+}
+
+/// Room for the arrivals of one window, reused.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    arrivals: Vec<Arrival>,
+    order: Vec<u64>,
+}
+
+/// The order of simultaneous arrivals: time, then the ingress port exchanged by a mix of time and
+/// seed, so that no port is favoured, then arrival.
+#[inline]
+fn order_key(offset: u64, port: usize, turn: u64, index: usize) -> u64 {
+    let port = (port as u64 ^ turn) & (MAX_PORTS as u64 - 1);
+    (offset << (PORT_BITS + INDEX_BITS)) | (port << INDEX_BITS) | index as u64
+}
+
+impl Switch {
+    /// Runs everything before `end`; returns when the next event is due.
+    pub(crate) fn run(
+        &mut self,
+        mut node: Ports<'_>,
+        start: Time,
+        end: Time,
+        scratch: &mut Scratch,
+        outlet: &mut Outlet,
+    ) -> Time {
+        self.gather(&mut node, start, end, scratch, outlet);
+        outlet.work.events += scratch.arrivals.len() as u64;
+        if let Some(shared) = &mut self.mmu {
+            shared.run(&mut node, start, end, scratch, outlet);
+        } else {
+            run_independent(&mut node, start, end, scratch, outlet);
+        }
+        scratch.arrivals.clear();
+        scratch.order.clear();
+        next_event(&node, outlet)
+    }
+
+    /// Takes the window's arrivals off the wires, routes them, and sorts them by time.
+    fn gather(
+        &self,
+        node: &mut Ports<'_>,
+        start: Time,
+        end: Time,
+        scratch: &mut Scratch,
+        outlet: &mut Outlet,
+    ) {
+        for ingress in 0..node.ports.len() {
+            while outlet.head(node.first + ingress) < end {
+                let (at, slot) = outlet.land(node.first + ingress);
+                if node.down[ingress] {
+                    let port = &mut node.ports[ingress];
+                    port.counters.dropped_link_down += 1;
+                    outlet.lose(at, port.id, slot);
+                    continue;
+                }
+                let packet = outlet.arena.get(slot);
+                let (first, choices) = self.route.towards(packet.dst);
+                let egress = match choices {
+                    1 => first,
+                    _ => first + choose(packet, self.salt, choices),
+                };
+                let index = scratch.arrivals.len();
+                let turn =
+                    mix64(at.0 ^ self.salt.0) & (node.ports.len().next_power_of_two() as u64 - 1);
+                scratch.order.push(order_key(at.0 - start.0, ingress, turn, index));
+                scratch.arrivals.push(Arrival {
+                    slot,
+                    bytes: packet.bytes,
+                    egress,
+                    ingress: ingress as u16,
+                    class: packet.class,
+                    kind: packet.kind,
+                });
+            }
+        }
+        assert!(scratch.arrivals.len() < 1 << INDEX_BITS, "too many arrivals in one window");
+        scratch.order.sort_unstable();
+    }
+}
+
+/// The time and the arrival behind an order key.
+#[inline]
+fn unpack(key: u64, start: Time, arrivals: &[Arrival]) -> (Time, Arrival) {
+    let at = Time(start.0 + (key >> (PORT_BITS + INDEX_BITS)));
+    (at, arrivals[(key & ((1 << INDEX_BITS) - 1)) as usize])
+}
+
+fn run_independent(
+    node: &mut Ports<'_>,
+    start: Time,
+    end: Time,
+    scratch: &Scratch,
+    outlet: &mut Outlet,
+) {
+    for &key in &scratch.order {
+        let (at, arrival) = unpack(key, start, &scratch.arrivals);
+        let egress = arrival.egress as usize;
+        let port = &mut node.ports[egress];
+        let profile = &node.profiles[port.profile as usize];
+        let busy = &mut node.busy[egress];
+        port.serve(busy, at, profile, outlet);
+        let entry = Entry { slot: arrival.slot, bytes: arrival.bytes, ingress: arrival.ingress };
+        if port.admit(at, arrival.class, entry, profile, outlet) && *busy == Time::NEVER {
+            *busy = port.start(at, profile);
+        }
+    }
+    let last = Time(end.0 - 1);
+    for (port, busy) in node.ports.iter_mut().zip(node.busy.iter_mut()) {
+        if *busy <= last {
+            port.serve(busy, last, &node.profiles[port.profile as usize], outlet);
+        }
+    }
+}
+
+fn next_event(node: &Ports<'_>, outlet: &Outlet) -> Time {
+    let heads = (0..node.ports.len()).map(|port| outlet.head(node.first + port));
+    node.busy.iter().copied().chain(heads).min().unwrap_or(Time::NEVER)
+}
+
+impl SharedState {
+    fn run(
+        &mut self,
+        node: &mut Ports<'_>,
+        start: Time,
+        end: Time,
+        scratch: &Scratch,
+        outlet: &mut Outlet,
+    ) {
+        for &key in &scratch.order {
+            let (at, arrival) = unpack(key, start, &scratch.arrivals);
+            self.serve(node, at, outlet);
+            if arrival.kind == Kind::Pfc {
+                self.on_pfc(node, at, arrival, outlet);
+            } else {
+                self.on_arrival(node, at, arrival, outlet);
+            }
+        }
+        self.serve(node, Time(end.0 - 1), outlet);
+    }
+
+    /// Completes departures of all ports up to and including `until`, in order of time.
+    fn serve(&mut self, node: &mut Ports<'_>, until: Time, outlet: &mut Outlet) {
+        while let Some(&Reverse((now, number))) = self.departures.peek() {
+            if now > until {
+                break;
+            }
+            self.departures.pop();
+            let place = number as usize;
+            let port = &mut node.ports[place];
+            let profile = &node.profiles[port.profile as usize];
+            let departed = port.depart(now, profile, outlet);
+            node.busy[place] = Time::NEVER;
+            self.kick(node, now, place);
+            if let Some((class, entry)) = departed {
+                self.release(node, now, class, entry);
+            }
+        }
+    }
+
+    /// Starts the port if it is idle and has something to send.
+    fn kick(&mut self, node: &mut Ports<'_>, now: Time, place: usize) {
+        if node.busy[place] == Time::NEVER {
+            let port = &mut node.ports[place];
+            let busy = port.start(now, &node.profiles[port.profile as usize]);
+            node.busy[place] = busy;
+            if busy != Time::NEVER {
+                self.departures.push(Reverse((busy, place as u16)));
+            }
+        }
+    }
+
+    fn on_arrival(
+        &mut self,
+        node: &mut Ports<'_>,
+        now: Time,
+        arrival: Arrival,
+        outlet: &mut Outlet,
+    ) {
+        let place = arrival.egress as usize;
+        let ingress = arrival.ingress as usize;
+        let profile = &node.profiles[node.ports[place].profile as usize];
+        let lossless = profile.lossless & arrival.class.bit() != 0;
+        let class = arrival.class.index();
+        let bytes = u64::from(arrival.bytes);
+        if lossless && !self.mmu.admit(ingress, class, bytes) {
+            let port = &mut node.ports[ingress];
+            port.counters.dropped_buffer += 1;
+            outlet.lose(now, port.id, arrival.slot);
+            return;
+        }
+        let entry = Entry { slot: arrival.slot, bytes: arrival.bytes, ingress: arrival.ingress };
+        let kept = node.ports[place].admit(now, arrival.class, entry, profile, outlet);
+        if lossless {
+            debug_assert!(kept, "a lossless class has no limit of its own");
+            if self.mmu.must_pause(ingress, class) {
+                let port = &mut node.ports[ingress];
+                port.pausing |= arrival.class.bit();
+                port.counters.pauses_sent += 1;
+                port.request_pfc();
+                self.kick(node, now, ingress);
+            }
+        }
+        self.kick(node, now, place);
+    }
+
+    /// A packet left: its room is free, and its upstream may be resumed.
+    fn release(&mut self, node: &mut Ports<'_>, now: Time, class: Class, entry: Entry) {
+        let ingress = entry.ingress as usize;
+        let profile = &node.profiles[node.ports[ingress].profile as usize];
+        if profile.lossless & class.bit() == 0 {
+            return;
+        }
+        self.mmu.release(ingress, class.index(), u64::from(entry.bytes));
+        if self.mmu.may_resume(ingress, class.index()) {
+            let port = &mut node.ports[ingress];
+            port.pausing &= !class.bit();
+            port.counters.resumes_sent += 1;
+            port.request_pfc();
+            self.kick(node, now, ingress);
+        }
+    }
+
+    /// The peer of the ingress port pauses or resumes our sending to it.
+    fn on_pfc(&mut self, node: &mut Ports<'_>, now: Time, arrival: Arrival, outlet: &mut Outlet) {
+        let frame = outlet.consume(arrival.slot);
+        let place = arrival.ingress as usize;
+        node.ports[place].on_pfc(frame.body[0] as u8);
+        self.kick(node, now, place);
+    }
+}

@@ -1,0 +1,174 @@
+//! The engine with the simplest transport: closed forms, lossless, faults, and one digest everywhere.
+
+mod common;
+
+use common::{Case, FRAME, config, leaf_spine, lossless};
+use fabric::config::{Buffer, Overflow, Schedule};
+use fabric::fault::{Change, Direction, Fault};
+use fabric::ids::{Class, LinkId};
+use fabric::probe::RunRecord;
+use fabric::units::{Ratio, Time};
+
+const TRIM: Overflow = Overflow::CoinTrim { bytes: 64, to: Class::CONTROL };
+
+/// Picoseconds of a frame and of an acknowledgement at 400 Gb/s.
+const S: u64 = FRAME * 20;
+const A: u64 = 64 * 20;
+const LINK: u64 = 1_000_000;
+
+fn dropped(record: &RunRecord) -> u64 {
+    record.ports.iter().map(|port| port.counters.dropped()).sum()
+}
+
+/// One message over h links takes (n − 1 + h) frames, h acknowledgements and 2h propagations.
+#[test]
+fn an_unloaded_message_takes_its_closed_form() {
+    for (dst, links) in [(1, 2), (5, 4)] {
+        let record = Case::new(leaf_spine(2, 4, 2), config(1 << 20, TRIM))
+            .send(0, dst, 100 * FRAME)
+            .run(1, 1);
+        let expected = (100 - 1 + links) * S + links * A + 2 * links * LINK;
+        assert_eq!(record.messages[0].acked, Time(expected));
+        let received = (100 - 1 + links) * S + links * LINK;
+        assert_eq!(record.messages[0].received, Time(received));
+    }
+}
+
+/// Two senders into one port share it: the last byte leaves after both messages' frames.
+#[test]
+fn a_shared_bottleneck_serves_both_to_the_frame() {
+    let record = Case::new(leaf_spine(1, 3, 1), config(1 << 20, Overflow::TailDrop))
+        .send(0, 2, 50 * FRAME)
+        .send(1, 2, 50 * FRAME)
+        .run(1, 1);
+    let last = record.messages.iter().map(|message| message.received).max();
+    assert_eq!(last, Some(Time((100 + 1) * S + 2 * LINK)));
+}
+
+fn crowd(config: fabric::config::FabricConfig) -> Case {
+    let mut case = Case::new(leaf_spine(4, 4, 3), config);
+    for src in 0..16u32 {
+        case = case.send(src, (src + 5) % 16, 40 * FRAME).send(src, (src * 7 + 3) % 16, 30 * FRAME);
+    }
+    case.messages.retain(|(_, src, dst, _)| src != dst);
+    case
+}
+
+/// Digest, work and every record are the same for any number of shards and threads.
+#[test]
+fn results_do_not_depend_on_shards_or_threads() {
+    let mut shared = crowd(lossless(3_000_000));
+    shared.faults.push(Fault {
+        at: Time(2_300_000),
+        link: LinkId(20),
+        direction: Direction::Both,
+        change: Change::Rate { ratio: Ratio::new(1, 4), queues: true },
+    });
+    for case in [crowd(config(30_000, TRIM)), crowd(config(30_000, Overflow::CoinDrop)), shared] {
+        let first = case.run(1, 1);
+        assert!(first.work.hops > 1_000);
+        for (shards, threads) in [(1, 1), (3, 1), (4, 2), (16, 3), (23, 8)] {
+            let record = case.run(shards, threads);
+            assert_eq!(record.digest, first.digest, "{shards} shards, {threads} threads");
+            assert_eq!(record.work, first.work, "{shards} shards, {threads} threads");
+            assert_eq!(record.messages, first.messages);
+        }
+    }
+}
+
+/// Another seed gives another run.
+#[test]
+fn the_seed_matters() {
+    let mut case = crowd(config(30_000, TRIM));
+    let first = case.run(1, 1).digest;
+    case.seed = 2;
+    assert_ne!(case.run(1, 1).digest, first);
+}
+
+/// Lazy ports and event-driven ports agree: with ample room, a shared-buffer switch (which
+/// interleaves departures with arrivals) gives the same deliveries as independent ports.
+#[test]
+fn lazy_and_event_driven_ports_agree() {
+    let lazy = crowd(config(u64::MAX, Overflow::TailDrop)).run(1, 1);
+    let mut config = lossless(1 << 40);
+    config.classes[1].limit = u64::MAX;
+    let driven = crowd(config).run(1, 1);
+    assert_eq!(driven.digest, lazy.digest);
+    assert_eq!(driven.messages, lazy.messages);
+}
+
+/// With priority flow control an incast loses nothing, pauses its senders, and finishes at line rate.
+#[test]
+fn a_lossless_incast_drops_nothing() {
+    let mut case = Case::new(leaf_spine(4, 4, 2), lossless(1_500_000));
+    for src in 1..16 {
+        case = case.send(src, 0, 400 * FRAME);
+    }
+    let record = case.run(2, 2);
+    assert_eq!(dropped(&record), 0);
+    let pauses: u64 = record.ports.iter().map(|port| port.counters.pauses_sent).sum();
+    let received: u64 = record.ports.iter().map(|port| port.counters.pauses_received).sum();
+    assert!(pauses > 10 && pauses == received, "{pauses} pauses, {received} received");
+    assert!(record.messages.iter().all(|message| message.acked < Time::NEVER));
+    let last = record.messages.iter().map(|message| message.received).max().unwrap();
+    assert!(last < Time(15 * 400 * S * 11 / 10), "{last}");
+}
+
+/// Without it, what does not fit is dropped or trimmed, and every packet is accounted for.
+#[test]
+fn a_lossy_incast_drops_or_trims_what_does_not_fit() {
+    for (overflow, trims) in [(Overflow::TailDrop, false), (TRIM, true)] {
+        let mut case = Case::new(leaf_spine(4, 4, 2), config(50_000, overflow));
+        for src in 1..16 {
+            case = case.send(src, 0, 100 * FRAME);
+        }
+        let record = case.run(1, 1);
+        let trimmed: u64 = record.ports.iter().map(|port| port.counters.trimmed).sum();
+        let arrived: u64 = record.endpoints.iter().map(|counters| counters.trimmed).sum();
+        assert_eq!(trimmed > 500, trims);
+        assert_eq!(dropped(&record) > 500, !trims);
+        assert_eq!(trimmed, arrived, "control has room for every trimmed header");
+        let queue = record.ports.iter().map(|port| port.counters.queue_bytes_max).max().unwrap();
+        assert!((49_000..50_000 + 64 * 1_500).contains(&queue), "{queue}");
+        let marks: u64 = record.ports.iter().map(|port| port.counters.ecn_marked).sum();
+        assert!(marks > 100, "{marks}");
+    }
+}
+
+/// A link that goes down loses what is on it, and one that comes up again carries the rest.
+#[test]
+fn a_link_that_flaps_loses_only_what_passes_while_it_is_down() {
+    let fault =
+        |at, change| Fault { at: Time(at), link: LinkId(0), direction: Direction::Both, change };
+    let mut case = Case::new(leaf_spine(1, 2, 1), config(1 << 20, TRIM)).send(0, 1, 1_000 * FRAME);
+    case.faults = vec![fault(5_000_000, Change::Down), fault(7_000_000, Change::Up)];
+    let record = case.run(1, 1);
+    let lost: u64 = record.ports.iter().map(|port| port.counters.dropped_link_down).sum();
+    // 2 us of frames at 50 a microsecond, those that were flying (1 us), and their acknowledgements.
+    assert!((280..=320).contains(&lost), "{lost}");
+    assert_eq!(record.messages[0].acked, Time::NEVER);
+}
+
+/// A link at a quarter of its rate takes four times as long.
+#[test]
+fn a_degraded_link_is_slower_by_its_ratio() {
+    let mut case = Case::new(leaf_spine(1, 2, 1), config(1 << 30, TRIM)).send(0, 1, 100 * FRAME);
+    let change = Change::Rate { ratio: Ratio::new(1, 4), queues: false };
+    case.faults.push(Fault { at: Time(0), link: LinkId(1), direction: Direction::Down, change });
+    let record = case.run(1, 1);
+    assert_eq!(record.messages[0].received, Time(S + 100 * 4 * S + 2 * LINK));
+}
+
+/// Weighted classes share a port by their weights; a strict one goes before both.
+#[test]
+fn weighted_classes_share_by_weight() {
+    let mut config = config(u64::MAX, Overflow::TailDrop);
+    config.classes[1].schedule = Schedule::Weighted(3_000);
+    config.buffer = Buffer::PerQueue;
+    let record = Case::new(leaf_spine(1, 3, 1), config)
+        .send(0, 2, 30 * FRAME)
+        .send(1, 2, 30 * FRAME)
+        .run(1, 1);
+    let last = record.messages.iter().map(|message| message.received).max();
+    assert_eq!(last, Some(Time((60 + 1) * S + 2 * LINK)), "one weighted class is work-conserving");
+}
