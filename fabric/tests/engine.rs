@@ -2,11 +2,14 @@
 
 mod common;
 
-use common::{Case, FRAME, config, leaf_spine, lossless};
+use common::{Blaster, Case, FRAME, config, leaf_spine, lossless};
+use fabric::assemble::{Parts, assemble};
 use fabric::config::{Buffer, Overflow, Schedule};
+use fabric::engine::Progress;
 use fabric::fault::{Change, Direction, Fault};
-use fabric::ids::{Class, LinkId};
+use fabric::ids::{Class, HostId, LinkId, MessageId};
 use fabric::probe::RunRecord;
+use fabric::program::{Program, ProgramCx};
 use fabric::units::{Ratio, Time};
 
 const TRIM: Overflow = Overflow::CoinTrim { bytes: 64, to: Class::CONTROL };
@@ -171,4 +174,89 @@ fn weighted_classes_share_by_weight() {
         .run(1, 1);
     let last = record.messages.iter().map(|message| message.received).max();
     assert_eq!(last, Some(Time((60 + 1) * S + 2 * LINK)), "one weighted class is work-conserving");
+}
+
+/// A program that passes a signal on to the next host, which posts a message at the same instant.
+struct Relay {
+    next: HostId,
+    hops: u32,
+    posted: bool,
+}
+
+impl Program for Relay {
+    fn on_start(&mut self, cx: &mut ProgramCx<'_>) {
+        if cx.host == HostId(0) {
+            cx.wake_at(Time(1_234_567), 0);
+        }
+    }
+    fn on_sent(&mut self, _: &mut ProgramCx<'_>, _: MessageId) {}
+    fn on_received(&mut self, _: &mut ProgramCx<'_>, _: HostId, _: MessageId) {}
+    fn on_wake(&mut self, cx: &mut ProgramCx<'_>, token: u32) {
+        self.on_signal(cx, token);
+    }
+    fn on_signal(&mut self, cx: &mut ProgramCx<'_>, token: u32) {
+        self.posted = true;
+        cx.post(MessageId(token), self.next, 5 * FRAME);
+        if token + 1 < self.hops {
+            cx.signal(self.next, token + 1);
+        }
+    }
+    fn unposted(&self) -> u64 {
+        u64::from(!self.posted)
+    }
+}
+
+/// Signals cross hosts of a coupling group without taking time, whatever the shards.
+#[test]
+fn signals_take_effect_at_the_instant_they_are_sent() {
+    let graph = leaf_spine(2, 3, 2);
+    let group: Vec<HostId> = (0..6).map(HostId).collect();
+    let shard_of: Vec<u32> = (0..graph.nodes()).map(|node| node.saturating_sub(5)).collect();
+    let run = assemble(Parts {
+        graph: &graph,
+        config: &config(1 << 20, TRIM),
+        endpoints: (0..6).map(|_| Blaster::default()).collect::<Vec<_>>(),
+        programs: (0..6)
+            .map(|host| Relay { next: HostId((host + 1) % 6), hops: 6, posted: false })
+            .collect(),
+        couplings: &[group],
+        shard_of: &shard_of,
+        faults: &[],
+        seed: 1,
+    });
+    let record = run.expect("it assembles").execute(2, Time(1 << 50), &Progress::default());
+    assert_eq!(record.unposted, 0);
+    assert_eq!(record.messages.len(), 6);
+    assert!(record.messages.iter().all(|message| message.posted == Time(1_234_567)));
+    assert!(record.messages.iter().all(|message| message.acked < Time::NEVER));
+}
+
+/// A run that reaches its time limit says so and keeps what was done; one told to stop as well.
+#[test]
+fn a_run_can_be_cut_short() {
+    let case = crowd(config(30_000, TRIM));
+    let full = case.run(1, 1);
+    assert!(!full.stopped);
+    let cut = case.run_until(Time(5_000_000), &Progress::default());
+    assert!(cut.stopped && cut.work.hops < full.work.hops && cut.work.hops > 0);
+    let told = Progress::default();
+    told.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(case.run_until(Time(1 << 50), &told).stopped);
+}
+
+/// What cannot run is refused with the name of the part at fault.
+#[test]
+fn impossible_fabrics_are_refused() {
+    let mut graph = leaf_spine(1, 2, 1);
+    graph.links[1].delay = fabric::units::Span::ZERO;
+    let error = Case::new(graph, config(1 << 20, TRIM)).error();
+    assert_eq!(
+        error,
+        "the link host:1 - leaf:0 has no latency at all; give it at least 1 ps of delay"
+    );
+    let error = Case::new(leaf_spine(2, 2, 2), lossless(100_000)).error();
+    assert!(error.contains("shared buffer of leaf:0 has 100000 B"), "{error}");
+    let mut graph = leaf_spine(1, 2, 1);
+    graph.links.remove(1);
+    assert_eq!(Case::new(graph, config(1 << 20, TRIM)).error(), "host:1 has no link");
 }

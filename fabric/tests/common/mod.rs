@@ -4,23 +4,25 @@ use fabric::assemble::{Parts, assemble};
 use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer};
 use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::engine::Progress;
+use fabric::error::AssembleError;
 use fabric::fault::Fault;
 use fabric::graph::{Graph, Link, RouteRule, Switch};
 use fabric::ids::{Class, HostId, MessageId, NodeId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::probe::RunRecord;
 use fabric::program::{Program, ProgramCx};
+use fabric::run::Run;
 use fabric::units::{Rate, Ratio, Span, Time};
 use std::collections::VecDeque;
 
 /// Frame length of the toy transport's data.
-pub const FRAME: u64 = 1_000;
+pub(crate) const FRAME: u64 = 1_000;
 
 /// Sends every message at line rate in packets of [`FRAME`], each acknowledged; resends nothing. The
 /// last acknowledgement completes the message, so it suits runs without loss; with loss, messages stay
 /// unfinished.
 #[derive(Default)]
-pub struct Blaster {
+pub(crate) struct Blaster {
     control: VecDeque<Packet>,
     sending: VecDeque<(Message, u64)>,
     acked: Vec<u64>,
@@ -100,7 +102,7 @@ impl Endpoint for Blaster {
 }
 
 /// Posts a fixed list of messages at their times.
-pub struct List(pub Vec<(Time, MessageId, HostId, u64)>);
+pub(crate) struct List(pub(crate) Vec<(Time, MessageId, HostId, u64)>);
 
 impl Program for List {
     fn on_start(&mut self, cx: &mut ProgramCx<'_>) {
@@ -121,7 +123,7 @@ impl Program for List {
 }
 
 /// `leaves` leaf switches with `each` hosts, all joined to `spines` spines; 400 Gb/s, 1 us.
-pub fn leaf_spine(leaves: u32, each: u32, spines: u32) -> Graph {
+pub(crate) fn leaf_spine(leaves: u32, each: u32, spines: u32) -> Graph {
     let hosts = leaves * each;
     let (rate, delay) = (Rate::from_gbps(400), Span::from_micros(1));
     let mut graph = Graph { hosts, tier_names: vec!["leaf", "spine"], ..Graph::default() };
@@ -162,7 +164,7 @@ pub fn leaf_spine(leaves: u32, each: u32, spines: u32) -> Graph {
 }
 
 /// Two classes; data with `limit` bytes and `overflow`.
-pub fn config(limit: u64, overflow: Overflow) -> FabricConfig {
+pub(crate) fn config(limit: u64, overflow: Overflow) -> FabricConfig {
     let control = ClassConfig {
         limit: 1 << 20,
         ecn: None,
@@ -184,7 +186,7 @@ pub fn config(limit: u64, overflow: Overflow) -> FabricConfig {
 }
 
 /// The same with a shared buffer and lossless data.
-pub fn lossless(buffer: u64) -> FabricConfig {
+pub(crate) fn lossless(buffer: u64) -> FabricConfig {
     let mut config = config(u64::MAX, Overflow::TailDrop);
     config.classes[1].lossless = true;
     config.buffer = Buffer::Shared(SharedBuffer {
@@ -199,33 +201,49 @@ pub fn lossless(buffer: u64) -> FabricConfig {
 }
 
 /// A run of the toy transport.
-pub struct Case {
-    pub graph: Graph,
-    pub config: FabricConfig,
-    pub messages: Vec<(Time, HostId, HostId, u64)>,
-    pub faults: Vec<Fault>,
-    pub seed: u64,
+pub(crate) struct Case {
+    pub(crate) graph: Graph,
+    pub(crate) config: FabricConfig,
+    pub(crate) messages: Vec<(Time, HostId, HostId, u64)>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) seed: u64,
 }
 
 impl Case {
-    pub fn new(graph: Graph, config: FabricConfig) -> Case {
+    pub(crate) fn new(graph: Graph, config: FabricConfig) -> Case {
         Case { graph, config, messages: Vec::new(), faults: Vec::new(), seed: 1 }
     }
 
-    pub fn send(mut self, src: u32, dst: u32, bytes: u64) -> Case {
+    pub(crate) fn send(mut self, src: u32, dst: u32, bytes: u64) -> Case {
         self.messages.push((Time::ZERO, HostId(src), HostId(dst), bytes));
         self
     }
 
-    /// Runs on `shards` shards (nodes dealt out round robin, the worst partition) and `threads` threads.
-    pub fn run(&self, shards: u32, threads: usize) -> RunRecord {
+    /// Runs on `shards` shards (nodes dealt out round robin, the worst partition) and `threads`
+    /// threads.
+    pub(crate) fn run(&self, shards: u32, threads: usize) -> RunRecord {
+        let run = self.assemble(shards).expect("the fabric assembles");
+        run.execute(threads, Time(1 << 50), &Progress::default())
+    }
+
+    /// Runs on one thread up to `until`, or until told to stop.
+    pub(crate) fn run_until(&self, until: Time, progress: &Progress) -> RunRecord {
+        self.assemble(2).expect("the fabric assembles").execute(1, until, progress)
+    }
+
+    /// Why the fabric does not assemble.
+    pub(crate) fn error(&self) -> String {
+        self.assemble(1).err().expect("an error").to_string()
+    }
+
+    fn assemble(&self, shards: u32) -> Result<Run<Blaster, List>, AssembleError> {
         let hosts = self.graph.hosts;
         let mut lists: Vec<List> = (0..hosts).map(|_| List(Vec::new())).collect();
         for (number, &(at, src, dst, bytes)) in self.messages.iter().enumerate() {
             lists[src.index()].0.push((at, MessageId(number as u32), dst, bytes));
         }
         let shard_of: Vec<u32> = (0..self.graph.nodes()).map(|node| node % shards).collect();
-        let run = assemble(Parts {
+        assemble(Parts {
             graph: &self.graph,
             config: &self.config,
             endpoints: (0..hosts).map(|_| Blaster::default()).collect::<Vec<_>>(),
@@ -234,7 +252,6 @@ impl Case {
             shard_of: &shard_of,
             faults: &self.faults,
             seed: self.seed,
-        });
-        run.expect("the fabric assembles").execute(threads, Time(1 << 50), &Progress::default())
+        })
     }
 }

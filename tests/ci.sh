@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The checks of this project, one verb each; CONTRIBUTING.md has a paragraph on every one.
+# usage: tests/ci.sh fmt|clippy|test|doc|pure|bench|all
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fmt() { cargo fmt --all --check; }
+clippy() { cargo clippy --workspace --all-targets --quiet -- -D warnings; }
+tests() { cargo test --release --workspace; }
+doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
+
+# Pure packages may depend on nothing that reads a clock, socket or file: an allow-list per package.
+pure() {
+  local package
+  for package in ultraloom-fabric ultraloom-transports ultraloom-topologies ultraloom-workloads; do
+    local found
+    found=$(cargo tree --package "$package" --edges normal --prefix none --format '{p}' |
+      awk '{print $1}' | sort -u |
+      grep -vxE 'ultraloom-(fabric|transports|topologies|workloads)|rand|rand_core|rand_xoshiro|thiserror|thiserror-impl|strsim|proc-macro2|quote|syn|unicode-ident' || true)
+    if [ -n "$found" ]; then
+      echo "$package depends on: $found" >&2
+      return 1
+    fi
+  done
+}
+
+# Criterion benchmarks, and instruction counts where valgrind is installed.
+bench() {
+  cargo bench --package ultraloom-tests --bench hops
+  tests/instructions.sh
+}
+
+all() { fmt; clippy; pure; tests; doc; }
+
+case "${1:-all}" in
+  test) tests ;;
+  fmt | clippy | doc | pure | bench | all) "$1" ;;
+  *) sed -n 2,3p "$0" >&2; exit 2 ;;
+esac
