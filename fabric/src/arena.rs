@@ -36,16 +36,10 @@ impl Arena {
         self.packets[slot as usize]
     }
 
-    /// The packet in `slot`.
+    /// One word of the packet in `slot`; reading it brings the packet into the cache.
     #[inline]
-    pub(crate) fn get(&self, slot: Slot) -> &Packet {
-        &self.packets[slot as usize]
-    }
-
-    /// The packet in `slot`, to change.
-    #[inline]
-    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Packet {
-        &mut self.packets[slot as usize]
+    pub(crate) fn peek(&self, slot: Slot) -> u32 {
+        self.packets[slot as usize].psn
     }
 
     /// Packets stored.

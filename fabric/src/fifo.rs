@@ -44,6 +44,12 @@ impl<T: Copy> Fifo<T> {
         self.items.get(self.head)
     }
 
+    /// All, from the front.
+    #[inline]
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.items[self.head..].iter()
+    }
+
     /// The back, to change.
     #[inline]
     pub(crate) fn back_mut(&mut self) -> Option<&mut T> {

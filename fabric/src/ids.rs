@@ -55,6 +55,8 @@ impl Class {
     pub const CONTROL: Class = Class(0);
     /// Data.
     pub const DATA: Class = Class(1);
+    /// A link's own frames (PFC): in no queue, never routed.
+    pub(crate) const LINK: Class = Class(7);
 
     /// The table index.
     #[inline]

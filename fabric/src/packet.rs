@@ -1,7 +1,9 @@
 //! The packet: 64 plain bytes, one cache line.
 //!
 //! The first 24 bytes are what switches read and write; the other 40 belong to the transport, which
-//! packs its header fields into [`Packet::body`]. A switch never looks into the body.
+//! packs its header fields into [`Packet::body`]. A switch never looks into the body; it does not even
+//! load the packet, but works on a `Label`, a copy of those fields that travels through wires and
+//! queues while the packet stays where it is.
 
 use crate::ids::{Class, HostId};
 
@@ -71,8 +73,6 @@ pub struct Packet {
     pub class: Class,
     /// See [`flags`].
     pub flags: u8,
-    /// Switches passed so far.
-    pub hops: u8,
     /// The transport's own header fields.
     pub body: [u64; 5],
 }
@@ -91,7 +91,6 @@ impl Default for Packet {
             kind: Kind::Data,
             class: Class::DATA,
             flags: 0,
-            hops: 0,
             body: [0; 5],
         }
     }
@@ -102,5 +101,47 @@ impl Packet {
     #[inline]
     pub const fn has(&self, mask: u8) -> bool {
         self.flags & mask == mask
+    }
+}
+
+/// What a packet shows to the elements it passes, and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Label {
+    pub(crate) dst: HostId,
+    pub(crate) flow: u32,
+    /// Where the packet lies in its shard's arena.
+    pub(crate) slot: u32,
+    pub(crate) entropy: u16,
+    pub(crate) bytes: u16,
+    /// Port of the present node through which it came in.
+    pub(crate) ingress: u16,
+    pub(crate) class: Class,
+    pub(crate) flags: u8,
+}
+
+const _: () = assert!(size_of::<Label>() == 20, "a label is short");
+
+impl Label {
+    /// The label of `packet`, which lies in `slot`.
+    #[inline]
+    pub(crate) fn new(packet: &Packet, slot: u32) -> Label {
+        Label {
+            dst: packet.dst,
+            flow: packet.flow,
+            slot,
+            entropy: packet.entropy,
+            bytes: packet.bytes,
+            ingress: 0,
+            class: packet.class,
+            flags: packet.flags,
+        }
+    }
+
+    /// Writes what elements changed on the way into the packet.
+    #[inline]
+    pub(crate) fn update(&self, packet: &mut Packet) {
+        packet.bytes = self.bytes;
+        packet.class = self.class;
+        packet.flags = self.flags;
     }
 }

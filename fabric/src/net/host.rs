@@ -9,10 +9,10 @@ use std::collections::BinaryHeap;
 
 use crate::endpoint::{Completion, Endpoint, HostCx, Message, Send};
 use crate::engine::timers::Timers;
-use crate::ids::{HostId, MessageId};
+use crate::ids::{Class, HostId, MessageId};
 use crate::net::outlet::Outlet;
 use crate::net::switch::Ports;
-use crate::packet::{Kind, Packet};
+use crate::packet::Packet;
 use crate::probe::EndpointCounters;
 use crate::program::{Program, ProgramCx};
 use crate::units::Time;
@@ -94,6 +94,9 @@ impl<E: Endpoint, P: Program> Host<E, P> {
 
     /// Runs everything before `end`; returns when the next event is due.
     pub(crate) fn run(&mut self, node: &mut Ports<'_>, end: Time, outlet: &mut Outlet) -> Time {
+        for port in 0..node.ports.len() {
+            outlet.warm(node.first + port, end);
+        }
         loop {
             let now = self.next_event(node, outlet);
             if now >= end {
@@ -157,18 +160,18 @@ impl<E: Endpoint, P: Program> Host<E, P> {
     }
 
     fn on_arrival(&mut self, port: usize, node: &mut Ports<'_>, outlet: &mut Outlet) {
-        let (now, slot) = outlet.land(node.first + port);
+        let (now, label) = outlet.land(node.first + port);
         if node.down[port] {
             node.ports[port].counters.dropped_link_down += 1;
-            outlet.lose(now, node.ports[port].id, slot);
+            outlet.lose(now, node.ports[port].id, label);
             return;
         }
-        if outlet.arena.get(slot).kind == Kind::Pfc {
-            let frame = outlet.consume(slot);
+        if label.class == Class::LINK {
+            let frame = outlet.consume(label);
             node.ports[port].on_pfc(frame.body[0] as u8);
             return;
         }
-        let packet = outlet.deliver(now, self.id.0, slot);
+        let packet = outlet.deliver(now, self.id.0, label);
         debug_assert_eq!(packet.dst, self.id, "a packet reaches its destination");
         let mut cx = HostCx {
             now,
@@ -295,7 +298,7 @@ fn transmit(
     let port = &mut node.ports[place];
     let end = port.end_of(now, packet.bytes, &node.profiles[port.profile as usize]);
     port.counters.bytes += u64::from(packet.bytes);
-    let slot = outlet.create(packet);
-    port.emit(end, slot, outlet);
+    let label = outlet.create(packet);
+    port.emit(end, label, outlet);
     end
 }

@@ -5,25 +5,15 @@
 //! "port free" event exists. A packet keeps its place in the queue until its last byte has left; the
 //! mark is decided at that moment, on the bytes that stay behind.
 
-use crate::arena::Slot;
 use crate::config::Overflow;
 use crate::fifo::Fifo;
 use crate::ids::{Class, PortId};
 use crate::net::outlet::{Outlet, Peer};
 use crate::net::profile::PortProfile;
-use crate::packet::{CLASSES, Kind, Packet, flags};
+use crate::packet::{CLASSES, Kind, Label, Packet, flags};
 use crate::probe::PortCounters;
 use crate::rng::Stream;
 use crate::units::{Rate, Ratio, Span, Time};
-
-/// A queued packet: what the port needs without touching the packet itself.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub(crate) slot: Slot,
-    pub(crate) bytes: u16,
-    /// Port of the same switch through which it came in.
-    pub(crate) ingress: u16,
-}
 
 /// In [`Port::serving`]: the frame on the wire is a PFC frame.
 const PFC: u8 = CLASSES as u8;
@@ -51,7 +41,7 @@ pub(crate) struct Port {
     pub(crate) profile: u16,
     /// Weighted class whose turn it is.
     turn: u8,
-    queues: [Fifo<Entry>; CLASSES],
+    queues: [Fifo<Label>; CLASSES],
     deficit: [u32; CLASSES],
     random: Stream,
     pub(crate) id: PortId,
@@ -108,21 +98,21 @@ impl Port {
         }
     }
 
-    /// The frame on the wire ends: sends it on and returns its entry (`None` for a PFC frame).
+    /// The frame on the wire ends: sends it on and returns its label (`None` for a PFC frame).
     #[inline]
     pub(crate) fn depart(
         &mut self,
         now: Time,
         profile: &PortProfile,
         outlet: &mut Outlet,
-    ) -> Option<(Class, Entry)> {
+    ) -> Option<Label> {
         if self.serving == PFC {
             self.depart_pfc(now, profile, outlet);
             return None;
         }
         let class = self.serving as usize;
-        let entry = self.queues[class].pop().expect("a class on the wire has a packet");
-        self.queued[class] -= u64::from(entry.bytes);
+        let mut label = self.queues[class].pop().expect("a class on the wire has a packet");
+        self.queued[class] -= u64::from(label.bytes);
         if self.queues[class].len() == 0 {
             self.occupied &= !(1 << class);
         }
@@ -130,28 +120,27 @@ impl Port {
         let behind = self.queued[class];
         if behind > limits.kmin {
             let excess = behind - limits.kmin;
-            if behind > limits.kmax || u64::from(self.random.bits()) << 16 < excess * limits.slope {
-                let packet = outlet.arena.get_mut(entry.slot);
-                if packet.has(flags::ECN_CAPABLE) {
-                    packet.flags |= flags::CE;
-                    self.counters.ecn_marked += 1;
-                }
+            let marked =
+                behind > limits.kmax || u64::from(self.random.bits()) << 16 < excess * limits.slope;
+            if marked && label.flags & flags::ECN_CAPABLE != 0 {
+                label.flags |= flags::CE;
+                self.counters.ecn_marked += 1;
             }
         }
-        self.counters.bytes += u64::from(entry.bytes);
-        self.emit(now, entry.slot, outlet);
-        Some((Class(self.serving), entry))
+        self.counters.bytes += u64::from(label.bytes);
+        self.emit(now, label, outlet);
+        Some(label)
     }
 
     /// Puts a packet on the wire whose last byte leaves at `now`.
     #[inline]
-    pub(crate) fn emit(&mut self, now: Time, slot: Slot, outlet: &mut Outlet) {
+    pub(crate) fn emit(&mut self, now: Time, label: Label, outlet: &mut Outlet) {
         self.counters.packets += 1;
         outlet.work.hops += 1;
         if self.up {
-            outlet.send(self.peer, now + self.latency, slot);
+            outlet.send(self.peer, now + self.latency, label);
         } else {
-            outlet.lose(now, self.id, slot);
+            outlet.lose(now, self.id, label);
             self.counters.dropped_link_down += 1;
         }
     }
@@ -160,14 +149,14 @@ impl Port {
         let mut packet = Packet {
             kind: Kind::Pfc,
             bytes: profile.pfc_bytes,
-            class: Class::CONTROL,
+            class: Class::LINK,
             flow: self.id.0,
             ..Packet::default()
         };
         packet.body[0] = u64::from(self.pausing);
-        let slot = outlet.create(packet);
+        let label = outlet.create(packet);
         self.counters.bytes += u64::from(packet.bytes);
-        self.emit(now, slot, outlet);
+        self.emit(now, label, outlet);
     }
 
     /// Chooses the next frame at `now`; returns when it ends, [`Time::NEVER`] if nothing may leave.
@@ -203,7 +192,7 @@ impl Port {
         loop {
             let class = self.turn as usize;
             if eligible & (1 << class) != 0 {
-                let bytes = self.queues[class].front().map_or(0, |entry| u32::from(entry.bytes));
+                let bytes = self.queues[class].front().map_or(0, |label| u32::from(label.bytes));
                 if self.deficit[class] >= bytes {
                     self.deficit[class] -= bytes;
                     return class;
@@ -219,29 +208,29 @@ impl Port {
         }
     }
 
-    /// Queues a packet of `class`, or trims or drops it or the newest one by the class's rule.
+    /// Queues a packet in its class, or trims or drops it or the newest one by the class's rule.
     #[inline]
     pub(crate) fn admit(
         &mut self,
         now: Time,
-        class: Class,
-        entry: Entry,
+        label: Label,
         profile: &PortProfile,
         outlet: &mut Outlet,
     ) -> bool {
-        let limits = &profile.classes[class.index()];
-        if self.queued[class.index()] + u64::from(entry.bytes) <= limits.limit {
-            self.enqueue(class, entry);
+        let class = label.class.index();
+        if self.queued[class] + u64::from(label.bytes) <= profile.classes[class].limit {
+            self.enqueue(label);
             return true;
         }
-        self.overflow(now, class, entry, profile, outlet)
+        self.overflow(now, label, profile, outlet)
     }
 
     #[inline]
-    fn enqueue(&mut self, class: Class, entry: Entry) {
-        self.queues[class.index()].push(entry);
+    fn enqueue(&mut self, label: Label) {
+        let class = label.class;
+        self.queues[class.index()].push(label);
         self.occupied |= class.bit();
-        self.queued[class.index()] += u64::from(entry.bytes);
+        self.queued[class.index()] += u64::from(label.bytes);
         let total = self.queue_bytes();
         self.counters.queue_bytes_max = self.counters.queue_bytes_max.max(total);
     }
@@ -267,17 +256,16 @@ impl Port {
     fn overflow(
         &mut self,
         now: Time,
-        class: Class,
-        entry: Entry,
+        label: Label,
         profile: &PortProfile,
         outlet: &mut Outlet,
     ) -> bool {
-        let rule = profile.classes[class.index()].overflow;
+        let rule = profile.classes[label.class.index()].overflow;
         let victim = match rule {
-            Overflow::TailDrop | Overflow::Trim { .. } => entry,
-            Overflow::CoinDrop | Overflow::CoinTrim { .. } => self.toss(class, entry),
+            Overflow::TailDrop | Overflow::Trim { .. } => label,
+            Overflow::CoinDrop | Overflow::CoinTrim { .. } => self.toss(label),
         };
-        let kept = victim.slot != entry.slot;
+        let kept = victim.slot != label.slot;
         match rule {
             Overflow::Trim { bytes, to } | Overflow::CoinTrim { bytes, to } => {
                 self.trim(now, victim, bytes, to, profile, outlet) || kept
@@ -291,23 +279,24 @@ impl Port {
 
     /// Tosses a coin between the arriving packet and the newest queued one; returns the loser. The
     /// packet on the wire cannot lose.
-    fn toss(&mut self, class: Class, entry: Entry) -> Entry {
+    fn toss(&mut self, label: Label) -> Label {
+        let class = label.class;
         let waiting = self.queues[class.index()].len();
         let on_wire = usize::from(self.serving == class.0);
         if waiting <= on_wire || self.random.chance(Ratio::new(1, 2)) {
-            return entry;
+            return label;
         }
         let newest = self.queues[class.index()].back_mut().expect("counted above");
-        let loser = std::mem::replace(newest, entry);
+        let loser = std::mem::replace(newest, label);
         let queued = &mut self.queued[class.index()];
-        *queued = *queued - u64::from(loser.bytes) + u64::from(entry.bytes);
+        *queued = *queued - u64::from(loser.bytes) + u64::from(label.bytes);
         loser
     }
 
     fn trim(
         &mut self,
         now: Time,
-        victim: Entry,
+        victim: Label,
         bytes: u16,
         to: Class,
         profile: &PortProfile,
@@ -318,21 +307,18 @@ impl Port {
             self.drop_full(now, victim, outlet);
             return false;
         }
-        let packet = outlet.arena.get_mut(victim.slot);
-        packet.flags |= flags::TRIMMED;
+        let mut trimmed = victim.flags | flags::TRIMMED;
         if profile.host_facing {
-            packet.flags |= flags::LAST_HOP;
+            trimmed |= flags::LAST_HOP;
         }
-        packet.bytes = bytes;
-        packet.class = to;
         self.counters.trimmed += 1;
-        self.enqueue(to, Entry { bytes, ..victim });
+        self.enqueue(Label { bytes, class: to, flags: trimmed, ..victim });
         true
     }
 
-    fn drop_full(&mut self, now: Time, victim: Entry, outlet: &mut Outlet) {
+    fn drop_full(&mut self, now: Time, victim: Label, outlet: &mut Outlet) {
         self.counters.dropped_full += 1;
-        outlet.lose(now, self.id, victim.slot);
+        outlet.lose(now, self.id, victim);
     }
 
     /// Asks for a PFC frame with the present [`Port::pausing`] mask to be sent before anything else.

@@ -8,15 +8,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::arena::Slot;
 use crate::graph::RouteRule;
 use crate::ids::Class;
 use crate::net::buffer::Mmu;
 use crate::net::outlet::Outlet;
-use crate::net::port::{Entry, Port};
+use crate::net::port::Port;
 use crate::net::profile::PortProfile;
 use crate::net::route::{Salt, choose};
-use crate::packet::Kind;
+use crate::packet::Label;
 use crate::rng::mix64;
 use crate::units::Time;
 
@@ -62,12 +61,8 @@ pub(crate) struct Ports<'a> {
 /// An arrival of the window, routed.
 #[derive(Clone, Copy)]
 struct Arrival {
-    slot: Slot,
-    bytes: u16,
+    label: Label,
     egress: u16,
-    ingress: u16,
-    class: Class,
-    kind: Kind,
 }
 
 /// Room for the arrivals of one window, reused.
@@ -116,33 +111,26 @@ impl Switch {
         scratch: &mut Scratch,
         outlet: &mut Outlet,
     ) {
+        let turns = node.ports.len().next_power_of_two() as u64 - 1;
         for ingress in 0..node.ports.len() {
             while outlet.head(node.first + ingress) < end {
-                let (at, slot) = outlet.land(node.first + ingress);
+                let (at, mut label) = outlet.land(node.first + ingress);
                 if node.down[ingress] {
                     let port = &mut node.ports[ingress];
                     port.counters.dropped_link_down += 1;
-                    outlet.lose(at, port.id, slot);
+                    outlet.lose(at, port.id, label);
                     continue;
                 }
-                let packet = outlet.arena.get(slot);
-                let (first, choices) = self.route.towards(packet.dst);
+                label.ingress = ingress as u16;
+                let (first, choices) = self.route.towards(label.dst);
                 let egress = match choices {
                     1 => first,
-                    _ => first + choose(packet, self.salt, choices),
+                    _ => first + choose(&label, self.salt, choices),
                 };
+                let turn = mix64(at.0 ^ self.salt.0) & turns;
                 let index = scratch.arrivals.len();
-                let turn =
-                    mix64(at.0 ^ self.salt.0) & (node.ports.len().next_power_of_two() as u64 - 1);
                 scratch.order.push(order_key(at.0 - start.0, ingress, turn, index));
-                scratch.arrivals.push(Arrival {
-                    slot,
-                    bytes: packet.bytes,
-                    egress,
-                    ingress: ingress as u16,
-                    class: packet.class,
-                    kind: packet.kind,
-                });
+                scratch.arrivals.push(Arrival { label, egress });
             }
         }
         assert!(scratch.arrivals.len() < 1 << INDEX_BITS, "too many arrivals in one window");
@@ -171,8 +159,7 @@ fn run_independent(
         let profile = &node.profiles[port.profile as usize];
         let busy = &mut node.busy[egress];
         port.serve(busy, at, profile, outlet);
-        let entry = Entry { slot: arrival.slot, bytes: arrival.bytes, ingress: arrival.ingress };
-        if port.admit(at, arrival.class, entry, profile, outlet) && *busy == Time::NEVER {
+        if port.admit(at, arrival.label, profile, outlet) && *busy == Time::NEVER {
             *busy = port.start(at, profile);
         }
     }
@@ -201,8 +188,8 @@ impl SharedState {
         for &key in &scratch.order {
             let (at, arrival) = unpack(key, start, &scratch.arrivals);
             self.serve(node, at, outlet);
-            if arrival.kind == Kind::Pfc {
-                self.on_pfc(node, at, arrival, outlet);
+            if arrival.label.class == Class::LINK {
+                self.on_pfc(node, at, arrival.label, outlet);
             } else {
                 self.on_arrival(node, at, arrival, outlet);
             }
@@ -223,8 +210,8 @@ impl SharedState {
             let departed = port.depart(now, profile, outlet);
             node.busy[place] = Time::NEVER;
             self.kick(node, now, place);
-            if let Some((class, entry)) = departed {
-                self.release(node, now, class, entry);
+            if let Some(label) = departed {
+                self.release(node, now, label);
             }
         }
     }
@@ -249,24 +236,24 @@ impl SharedState {
         outlet: &mut Outlet,
     ) {
         let place = arrival.egress as usize;
-        let ingress = arrival.ingress as usize;
+        let Arrival { label, .. } = arrival;
+        let ingress = label.ingress as usize;
         let profile = &node.profiles[node.ports[place].profile as usize];
-        let lossless = profile.lossless & arrival.class.bit() != 0;
-        let class = arrival.class.index();
-        let bytes = u64::from(arrival.bytes);
+        let lossless = profile.lossless & label.class.bit() != 0;
+        let class = label.class.index();
+        let bytes = u64::from(label.bytes);
         if lossless && !self.mmu.admit(ingress, class, bytes) {
             let port = &mut node.ports[ingress];
             port.counters.dropped_buffer += 1;
-            outlet.lose(now, port.id, arrival.slot);
+            outlet.lose(now, port.id, label);
             return;
         }
-        let entry = Entry { slot: arrival.slot, bytes: arrival.bytes, ingress: arrival.ingress };
-        let kept = node.ports[place].admit(now, arrival.class, entry, profile, outlet);
+        let kept = node.ports[place].admit(now, label, profile, outlet);
         if lossless {
             debug_assert!(kept, "a lossless class has no limit of its own");
             if self.mmu.must_pause(ingress, class) {
                 let port = &mut node.ports[ingress];
-                port.pausing |= arrival.class.bit();
+                port.pausing |= label.class.bit();
                 port.counters.pauses_sent += 1;
                 port.request_pfc();
                 self.kick(node, now, ingress);
@@ -276,13 +263,14 @@ impl SharedState {
     }
 
     /// A packet left: its room is free, and its upstream may be resumed.
-    fn release(&mut self, node: &mut Ports<'_>, now: Time, class: Class, entry: Entry) {
-        let ingress = entry.ingress as usize;
+    fn release(&mut self, node: &mut Ports<'_>, now: Time, label: Label) {
+        let Label { class, bytes, ingress, .. } = label;
+        let ingress = ingress as usize;
         let profile = &node.profiles[node.ports[ingress].profile as usize];
         if profile.lossless & class.bit() == 0 {
             return;
         }
-        self.mmu.release(ingress, class.index(), u64::from(entry.bytes));
+        self.mmu.release(ingress, class.index(), u64::from(bytes));
         if self.mmu.may_resume(ingress, class.index()) {
             let port = &mut node.ports[ingress];
             port.pausing &= !class.bit();
@@ -293,9 +281,9 @@ impl SharedState {
     }
 
     /// The peer of the ingress port pauses or resumes our sending to it.
-    fn on_pfc(&mut self, node: &mut Ports<'_>, now: Time, arrival: Arrival, outlet: &mut Outlet) {
-        let frame = outlet.consume(arrival.slot);
-        let place = arrival.ingress as usize;
+    fn on_pfc(&mut self, node: &mut Ports<'_>, now: Time, label: Label, outlet: &mut Outlet) {
+        let frame = outlet.consume(label);
+        let place = label.ingress as usize;
         node.ports[place].on_pfc(frame.body[0] as u8);
         self.kick(node, now, place);
     }
