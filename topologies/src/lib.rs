@@ -1,1 +1,21 @@
-//! Placeholder map, written with the package.
+//! Topologies: how hosts and switches are wired, where ranks sit, and how a fabric is cut into shards.
+//!
+//! Pure: importers take text, not files.
+//!
+//! # Map of the code
+//! - [`clos`]: trees of one to three tiers; [`build`]: fat tree, leaf-spine, single switch, dumbbell
+//! - [`htsim_topo`]: the reference simulator's `.topo` files
+//! - [`properties`]: diameter, base round trip; [`check`]: every route arrives
+//! - [`partition`]: nodes to shards; [`placement`]: ranks to hosts; [`links`]: links by name
+//! - [`text`]: positions in files and nearest words, for errors
+
+pub mod build;
+pub mod check;
+pub mod clos;
+pub mod error;
+pub mod htsim_topo;
+pub mod links;
+pub mod partition;
+pub mod placement;
+pub mod properties;
+pub mod text;

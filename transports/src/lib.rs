@@ -1,1 +1,4 @@
-//! Placeholder map, written with the package.
+//! Transport protocols of Ultraloom as sans-IO state machines.
+
+pub mod common;
+pub mod uet;

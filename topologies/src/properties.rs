@@ -1,0 +1,85 @@
+//! What a graph is like: its diameter and the round trip that congestion control is set by.
+
+use fabric::graph::{Graph, Link};
+use fabric::ids::{HostId, NodeId};
+use fabric::units::Span;
+
+use crate::check::neighbours;
+
+/// The longest way between two hosts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diameter {
+    /// Its links, in order.
+    pub links: Vec<Link>,
+    /// One-way propagation and switch latency along it.
+    pub latency: Span,
+}
+
+impl Diameter {
+    /// The way from host 0 to the host farthest from it, always by the first of equal ports.
+    ///
+    /// All topologies of this package are symmetric enough for this to be the longest; the far ends
+    /// tried are the last host and the first hosts outside of host 0's own switches.
+    pub fn of(graph: &Graph) -> Diameter {
+        let neighbours = neighbours(graph);
+        let ends = [graph.hosts - 1, graph.hosts / 2];
+        let ways = ends.into_iter().filter(|end| *end > 0).map(|end| way(graph, &neighbours, end));
+        let latency = |links: &Vec<(Link, NodeId)>| -> Span {
+            let switches = links.iter().filter_map(|(_, to)| graph.switch(*to));
+            let propagation: Span = links.iter().map(|(link, _)| link.delay).sum();
+            propagation + switches.map(|switch| switch.latency).sum()
+        };
+        let longest = ways.max_by_key(|links| (links.len(), latency(links))).unwrap_or_default();
+        Diameter {
+            latency: latency(&longest),
+            links: longest.into_iter().map(|(link, _)| link).collect(),
+        }
+    }
+
+    /// The unloaded round trip of a data frame there and an acknowledgement back, in bytes on the wire,
+    /// with the hosts' receive latency: `config_base_rtt`.
+    pub fn base_rtt(&self, data_bytes: u64, ack_bytes: u64, host_latency: Span) -> Span {
+        let frames: Span = self
+            .links
+            .iter()
+            .map(|link| link.rate.time_for(data_bytes) + link.rate.time_for(ack_bytes))
+            .sum();
+        self.latency * 2 + host_latency * 2 + frames
+    }
+}
+
+/// The links from host 0 to `end`, each with the node it leads to.
+fn way(graph: &Graph, neighbours: &[Vec<NodeId>], end: u32) -> Vec<(Link, NodeId)> {
+    let mut at = NodeId(0);
+    let mut links = Vec::new();
+    while at != NodeId(end) {
+        let port = graph.switch(at).map_or(0, |switch| switch.route.towards(HostId(end)).0);
+        let to = neighbours[at.index()][usize::from(port)];
+        let joins = |link: &&Link| (link.a, link.b) == (at, to) || (link.a, link.b) == (to, at);
+        let link = graph.links.iter().find(joins).expect("neighbours share a link");
+        links.push((*link, to));
+        at = to;
+    }
+    links
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::{Common, fat_tree};
+    use fabric::units::Rate;
+
+    /// The reference's round trips: 12.5057 us at 400 Gb/s and 14.0227 us at 100 Gb/s.
+    #[test]
+    fn base_round_trips_are_the_reference_ones() {
+        for (hosts, gbps, picoseconds) in [(128, 400, 12_505_680), (16, 100, 14_022_720)] {
+            let common = Common {
+                link_rate: Rate::from_gbps(gbps),
+                link_delay: Span::from_micros(1),
+                switch_latency: Span::ZERO,
+            };
+            let diameter = Diameter::of(&fat_tree(hosts, &common).unwrap());
+            assert_eq!(diameter.base_rtt(4_150, 64, Span::ZERO), Span(picoseconds));
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! NSCC: network-signal-based congestion control (UE 1.0 §3.6.13; `uet-cc.md` §1–2).
+//!
+//! Two signals, the mark `M` and the queueing delay `D`, give four cases: neither high, the window grows
+//! by how far the delay is below its target; delay alone, by a fair share; both, it shrinks; the mark
+//! alone only moves packets to other paths. Heavy loss sets it to what got through (QuickAdapt).
+
+use fabric::units::{Rate, Span, Time};
+
+use crate::uet::config::{NsccOptions, UetConfig};
+use crate::uet::congestion::{AckSample, CongestionControl, NackSample};
+
+/// Bandwidth-delay product of the network for which the constants were chosen: 100 Gb/s, 12 us.
+const REFERENCE_BDP: f64 = 150_000.0;
+/// Its round trip, in picoseconds.
+const REFERENCE_RTT: f64 = 12_000_000.0;
+/// Largest cut of a multiplicative decrease keeps this share.
+const MAX_MD_JUMP: f64 = 0.5;
+/// How hard a multiplicative decrease follows the delay.
+const GAMMA: f64 = 0.8;
+/// QuickAdapt acts below this power of two of the largest window.
+const QA_GATE: u32 = 3;
+/// A queueing delay below this counts as none.
+const NO_DELAY: Span = Span::from_micros(1);
+
+/// What all senders share (`uet-cc.md` §1). Sizes in bytes, times in picoseconds.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    rate: Rate,
+    base_rtt: Span,
+    mtu: i64,
+    /// Target queueing delay T: 0.75 base round trips with trimming, 1 without.
+    target_delay: Span,
+    /// Bytes a picosecond of delay slack: 4·a·b·MSS / T.
+    alpha: f64,
+    /// Fair increase: 5·MSS·a.
+    fi: f64,
+    /// Fast increase: 0.25·a.
+    fi_scale: f64,
+    /// Added each adjust period: 0.15·MSS·a.
+    eta: i64,
+    /// Adjusts after this many bytes: 8·MTU.
+    adjust_bytes: i64,
+    /// Queueing delay that arms QuickAdapt.
+    qa_delay: f64,
+    options: NsccOptions,
+}
+
+impl Parameters {
+    /// The largest window for a round trip: 1.5 bandwidth-delay products.
+    fn window_max(&self, base_rtt: Span) -> i64 {
+        (self.rate.bytes_in(base_rtt) * 3 / 2) as i64
+    }
+}
+
+/// One sender's state.
+#[derive(Clone, Debug)]
+pub struct Nscc {
+    /// cwnd.
+    window: i64,
+    window_max: i64,
+    base_rtt: Span,
+    /// Average queueing delay, in picoseconds.
+    average_delay: f64,
+    /// Increase not yet granted, in bytes times window.
+    increase: i64,
+    received_since_adjust: i64,
+    /// Bytes acknowledged since the QuickAdapt period began.
+    achieved: i64,
+    bytes_ignored: i64,
+    bytes_to_ignore: i64,
+    /// End of the QuickAdapt period; zero before the first.
+    qa_end: Time,
+    trigger_qa: bool,
+    /// Bytes acknowledged without delay in a row.
+    fast_count: i64,
+    fast: bool,
+    last_decrease: Time,
+    last_adjust: Time,
+}
+
+impl CongestionControl for Nscc {
+    type Parameters = Parameters;
+
+    fn parameters(config: &UetConfig) -> Parameters {
+        let base_rtt = config.base_rtt;
+        let target = if config.trimming { Span(base_rtt.0 * 3 / 4) } else { base_rtt };
+        let mss = f64::from(config.payload);
+        let a = config.rate.bytes_in(base_rtt) as f64 / REFERENCE_BDP;
+        let b = target.0 as f64 / REFERENCE_RTT;
+        let targets = config.nscc.quick_adapt_targets;
+        Parameters {
+            rate: config.rate,
+            base_rtt,
+            mtu: config.mtu() as i64,
+            target_delay: target,
+            alpha: 4.0 * mss * a * b / target.0 as f64,
+            fi: 5.0 * mss * a,
+            fi_scale: 0.25 * a,
+            eta: (0.15 * mss * a) as i64,
+            adjust_bytes: 8 * config.mtu() as i64,
+            qa_delay: targets.map_or(f64::INFINITY, |targets| targets * target.0 as f64),
+            options: config.nscc,
+        }
+    }
+
+    fn new(parameters: &Parameters) -> Nscc {
+        let window_max = parameters.window_max(parameters.base_rtt);
+        Nscc {
+            window: window_max,
+            window_max,
+            base_rtt: parameters.base_rtt,
+            average_delay: 0.0,
+            increase: 0,
+            received_since_adjust: 0,
+            achieved: 0,
+            bytes_ignored: 0,
+            bytes_to_ignore: 0,
+            qa_end: Time::ZERO,
+            trigger_qa: false,
+            fast_count: 0,
+            fast: false,
+            last_decrease: Time::ZERO,
+            last_adjust: Time::ZERO,
+        }
+    }
+
+    #[inline]
+    fn window(&self) -> u64 {
+        self.window as u64
+    }
+
+    fn on_ack(&mut self, p: &Parameters, sample: &AckSample) {
+        let newly = sample.newly as i64;
+        self.achieved += newly;
+        self.received_since_adjust += newly;
+        self.bytes_ignored += newly;
+        let delay = match sample.rtt {
+            Some(rtt) => {
+                self.observe_rtt(p, rtt);
+                let delay = Span(rtt.0.saturating_sub(self.base_rtt.0));
+                self.observe_delay(p, delay, sample.marked);
+                delay
+            }
+            None if p.options.continue_without_sample => Span(self.average_delay as u64),
+            None => return,
+        };
+        if self.quick_adapt(p, sample.now, sample.in_flight, false, sample.marked, delay) {
+            return;
+        }
+        match (sample.marked, delay >= p.target_delay) {
+            (false, true) => self.increase += (p.fi * newly as f64) as i64,
+            (false, false) => self.proportional_increase(p, newly, delay),
+            (true, true) => self.multiplicative_decrease(p, sample.now),
+            (true, false) => {}
+        }
+        self.clamp(p);
+        let since_adjust = sample.now.since(self.last_adjust);
+        if self.received_since_adjust > p.adjust_bytes || since_adjust > p.base_rtt {
+            self.fulfil(p, sample.now);
+            self.clamp(p);
+        }
+    }
+
+    fn on_nack(&mut self, p: &Parameters, sample: &NackSample) {
+        self.observe_rtt(p, sample.rtt);
+        self.bytes_ignored += sample.bytes as i64;
+        // A trim says that the queue was full: a sample of one base round trip of delay.
+        self.observe_delay(p, p.base_rtt, true);
+        self.trigger_qa = true;
+        if !self.quick_adapt(p, sample.now, sample.in_flight, true, true, Span::ZERO) {
+            self.window -= sample.bytes as i64;
+            self.clamp(p);
+        }
+    }
+
+    fn on_timeout(&mut self, p: &Parameters, bytes: u64) {
+        self.window = (self.window - bytes as i64).max(p.mtu);
+        if p.options.count_lost_as_ignored {
+            self.bytes_ignored += bytes as i64;
+        }
+    }
+}
+
+impl Nscc {
+    /// A shorter round trip than ever becomes the base, and shrinks the largest window.
+    fn observe_rtt(&mut self, p: &Parameters, rtt: Span) {
+        if rtt < self.base_rtt {
+            self.base_rtt = rtt;
+            self.window_max = p.window_max(rtt);
+        }
+    }
+
+    /// Updates the average. An unmarked packet with a high delay saw a queue that has drained since
+    /// and counts as a quarter of the base round trip.
+    fn observe_delay(&mut self, p: &Parameters, delay: Span, marked: bool) {
+        let sample = if !marked && delay > p.target_delay {
+            self.base_rtt.0 as f64 * 0.25
+        } else {
+            delay.0 as f64
+        };
+        let weight = p.options.delay_weight;
+        self.average_delay = weight * sample + (1.0 - weight) * self.average_delay;
+    }
+
+    /// Once a period of base round trip and target delay: if congestion was heavy and less than an
+    /// eighth of the largest window got through, the window becomes what got through. True if it
+    /// acted, or if the acknowledgement is of a packet sent before it acted.
+    fn quick_adapt(
+        &mut self,
+        p: &Parameters,
+        now: Time,
+        in_flight: i64,
+        loss: bool,
+        marked: bool,
+        delay: Span,
+    ) -> bool {
+        let mut done = self.bytes_ignored < self.bytes_to_ignore && marked;
+        if !done && now >= self.qa_end {
+            let heavy = self.trigger_qa || loss || delay.0 as f64 > p.qa_delay;
+            let armed = self.qa_end != Time::ZERO;
+            if armed && heavy && self.achieved < self.window_max >> QA_GATE {
+                self.window = self.achieved.max(p.mtu);
+                self.bytes_to_ignore = in_flight;
+                self.bytes_ignored = 0;
+                self.trigger_qa = false;
+                done = true;
+            }
+            self.achieved = 0;
+            self.qa_end = now + self.base_rtt + p.target_delay;
+        }
+        if done {
+            self.increase = 0;
+            self.received_since_adjust = 0;
+        }
+        done
+    }
+
+    fn proportional_increase(&mut self, p: &Parameters, newly: i64, delay: Span) {
+        self.fast_increase(p, newly, delay);
+        if !self.fast {
+            let slack = (p.target_delay - delay).0 as f64;
+            self.increase += (p.alpha * newly as f64 * slack) as i64;
+        }
+    }
+
+    /// After a whole window without delay, the window grows with every byte acknowledged.
+    fn fast_increase(&mut self, p: &Parameters, newly: i64, delay: Span) {
+        if delay < NO_DELAY {
+            self.fast_count += newly;
+            if self.fast_count > self.window || self.fast {
+                self.window += (newly as f64 * p.fi_scale) as i64;
+                self.fast = true;
+                return;
+            }
+        } else {
+            self.fast_count = 0;
+        }
+        self.fast = false;
+    }
+
+    /// At most once a base round trip, by how far the average delay is above target, at most to half.
+    fn multiplicative_decrease(&mut self, p: &Parameters, now: Time) {
+        self.fast = false;
+        self.fast_count = 0;
+        let (average, target) = (self.average_delay, p.target_delay.0 as f64);
+        if average > target && now.since(self.last_decrease) > self.base_rtt {
+            let keep = (1.0 - GAMMA * (average - target) / average).max(MAX_MD_JUMP);
+            self.window = ((self.window as f64 * keep) as i64).max(p.mtu);
+            self.last_decrease = now;
+        }
+    }
+
+    /// Grants the increase gathered, and once a period the small constant that makes shares equal.
+    fn fulfil(&mut self, p: &Parameters, now: Time) {
+        self.window += self.increase / self.window;
+        if now.since(self.last_adjust) >= p.base_rtt {
+            self.window += p.eta;
+            self.last_adjust = now;
+        }
+        self.increase = 0;
+        self.received_since_adjust = 0;
+    }
+
+    fn clamp(&mut self, p: &Parameters) {
+        self.window = self.window.min(self.window_max).max(p.mtu);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(gbps: u64, micros: u64) -> Parameters {
+        let rtt = Span::from_micros(micros);
+        let config = UetConfig {
+            payload: 4_096,
+            header: 64,
+            ..UetConfig::htsim(Rate::from_gbps(gbps), rtt, true, 600_000)
+        };
+        Nscc::parameters(&config)
+    }
+
+    fn ack(now: u64, newly: u64, marked: bool, rtt: Span) -> AckSample {
+        AckSample { now: Time(now), newly, marked, rtt: Some(rtt), in_flight: 0 }
+    }
+
+    /// The worked values of `uet-cc.md` §1: fi, 4·a·b·MSS, eta, fi_scale and the largest window.
+    #[test]
+    fn parameters_scale_with_the_network() {
+        for (gbps, micros, fi, prop, eta, scale, max) in [
+            (100, 12, 20_480, 12_288, 614, 0.25, 225_000),
+            (400, 8, 54_613, 21_845, 1_638, 2.0 / 3.0, 600_000),
+            (400, 12, 81_920, 49_152, 2_457, 1.0, 900_000),
+            (800, 10, 136_533, 68_266, 4_096, 5.0 / 3.0, 1_500_000),
+        ] {
+            let p = parameters(gbps, micros);
+            assert_eq!(p.fi as i64, fi);
+            assert_eq!((p.alpha * p.target_delay.0 as f64 + 1e-6) as i64, prop);
+            assert_eq!(p.eta, eta);
+            assert!((p.fi_scale - scale).abs() < 1e-9);
+            assert_eq!(p.window_max(p.base_rtt), max);
+        }
+    }
+
+    /// Delay at or above target without a mark adds about `fi` bytes for each window acknowledged.
+    #[test]
+    fn fair_increase_adds_fi_a_window() {
+        let p = parameters(400, 12);
+        let mut nscc = Nscc { window: 300_000, last_adjust: Time(1), ..Nscc::new(&p) };
+        let rtt = p.base_rtt + p.target_delay;
+        for step in 0..9 {
+            nscc.on_ack(&p, &ack(2 + step, 300_000 / 9 + 1, false, rtt));
+        }
+        let grown = nscc.window - 300_000;
+        assert!((grown - p.fi as i64).abs() < 8_000, "{grown}");
+    }
+
+    /// A mark with low delay changes nothing but paths.
+    #[test]
+    fn a_mark_without_delay_keeps_the_window() {
+        let p = parameters(400, 12);
+        let mut nscc = Nscc { window: 300_000, last_adjust: Time(1), ..Nscc::new(&p) };
+        nscc.on_ack(&p, &ack(2, 16_000, true, p.base_rtt));
+        assert_eq!(nscc.window, 300_000);
+    }
+
+    /// A mark with high average delay shrinks the window once a round trip, at most to half.
+    #[test]
+    fn multiplicative_decrease_keeps_at_least_half() {
+        let p = parameters(400, 12);
+        let delay = p.target_delay.0 as f64 * 100.0;
+        let mut nscc = Nscc { window: 300_000, average_delay: delay, ..Nscc::new(&p) };
+        let now = p.base_rtt.0 * 2;
+        nscc.last_adjust = Time(now);
+        nscc.on_ack(&p, &ack(now, 4_000, true, p.base_rtt + p.target_delay));
+        assert_eq!(nscc.window, 150_000);
+        nscc.on_ack(&p, &ack(now + 1, 4_000, true, p.base_rtt + p.target_delay));
+        assert_eq!(nscc.window, 150_000, "once a round trip");
+    }
+
+    /// One whole window without delay has to pass before the window grows with every byte.
+    #[test]
+    fn fast_increase_waits_for_a_window() {
+        let p = parameters(400, 12);
+        let mut nscc = Nscc { window: 100_000, last_adjust: Time(1), ..Nscc::new(&p) };
+        for step in 0..6 {
+            nscc.on_ack(&p, &ack(2 + step, 16_000, false, p.base_rtt));
+            assert!(!nscc.fast, "step {step}");
+        }
+        (0..6).for_each(|step| nscc.on_ack(&p, &ack(10 + step, 16_000, false, p.base_rtt)));
+        assert!(nscc.fast);
+    }
+
+    /// Heavy loss sets the window to what got through in the period; the first period only arms it.
+    #[test]
+    fn quick_adapt_sets_the_window_to_what_got_through() {
+        let p = parameters(400, 12);
+        let mut nscc = Nscc::new(&p);
+        let nack =
+            |now| NackSample { now: Time(now), bytes: 4_160, rtt: p.base_rtt, in_flight: 500_000 };
+        nscc.on_nack(&p, &nack(1));
+        assert_eq!(nscc.window, 900_000 - 4_160);
+        nscc.on_ack(&p, &ack(2, 20_000, true, p.base_rtt));
+        nscc.on_nack(&p, &nack(p.base_rtt.0 * 2));
+        assert_eq!(nscc.window, 20_000);
+        // Marked acknowledgements of packets sent before do not count until all have passed.
+        nscc.on_ack(&p, &ack(p.base_rtt.0 * 2 + 1, 16_000, true, p.base_rtt * 9));
+        assert_eq!(nscc.window, 20_000);
+    }
+
+    /// Without a sample the specification stops, the reference goes on with the average delay.
+    #[test]
+    fn an_ambiguous_sample_is_an_option() {
+        let mut p = parameters(400, 12);
+        let sample = AckSample { rtt: None, ..ack(p.base_rtt.0 * 3, 50_000, false, Span::ZERO) };
+        let grown = |p: &Parameters| {
+            let mut nscc = Nscc { window: 100_000, ..Nscc::new(p) };
+            nscc.on_ack(p, &sample);
+            nscc.window > 100_000
+        };
+        assert!(grown(&p));
+        p.options.continue_without_sample = false;
+        assert!(!grown(&p));
+    }
+
+    /// A shorter round trip lowers the largest window for good.
+    #[test]
+    fn a_shorter_base_round_trip_shrinks_the_window() {
+        let p = parameters(400, 12);
+        let mut nscc = Nscc::new(&p);
+        nscc.on_ack(&p, &ack(1, 4_000, false, Span::from_micros(4)));
+        assert_eq!(nscc.window, 300_000);
+    }
+}
