@@ -1,0 +1,410 @@
+//! Connection matrices of the reference simulator (`.cm`, `formats.md`).
+//!
+//! Sizes and starts are exact 64-bit integers. Everything that could make a run hang or lie is an error
+//! with its place: counts that do not match, hosts out of range, flows to oneself, sizes that are zero
+//! or missing, triggers that nobody fires or that wait for themselves.
+
+use std::collections::BTreeMap;
+
+use fabric::ids::HostId;
+use fabric::units::Time;
+use topologies::text::{TextError, Word, hint, words};
+
+/// When a flow starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// At a time.
+    At(Time),
+    /// When a trigger fires: the trigger's place in [`Matrix::triggers`].
+    On(usize),
+}
+
+/// One flow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Connection {
+    /// The file's `id`, or the flow's place in the file from 1 where it has none.
+    pub id: u64,
+    /// Sending host.
+    pub src: HostId,
+    /// Receiving host.
+    pub dst: HostId,
+    /// Payload bytes.
+    pub bytes: u64,
+    /// Its start.
+    pub start: Start,
+    /// Trigger fired when the sender has the last acknowledgement.
+    pub send_done: Option<usize>,
+    /// Trigger fired when the receiver has the last byte.
+    pub recv_done: Option<usize>,
+    /// Its line.
+    pub line: usize,
+}
+
+/// How often a trigger starts its flows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TriggerKind {
+    /// At the first firing, all of its flows.
+    Oneshot,
+    /// At each firing, the next of its flows.
+    Multishot,
+    /// At this firing, all of its flows.
+    Barrier(u64),
+}
+
+/// A trigger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trigger {
+    /// The file's `id`.
+    pub id: u64,
+    /// What it does.
+    pub kind: TriggerKind,
+    /// Its line.
+    pub line: usize,
+}
+
+/// A matrix.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Matrix {
+    /// Number of hosts it is written for.
+    pub nodes: u32,
+    /// Flows, in order.
+    pub connections: Vec<Connection>,
+    /// Triggers, in order.
+    pub triggers: Vec<Trigger>,
+}
+
+const HEADER: [&str; 4] = ["Nodes", "Connections", "Triggers", "Failures"];
+const CONNECTION: [&str; 9] = [
+    "id",
+    "start",
+    "trigger",
+    "size",
+    "send_done_trigger",
+    "recv_done_trigger",
+    "prio",
+    "msg",
+    "failure",
+];
+
+/// A trigger as named by a flow: its number and place.
+type Named<'a> = Option<(u64, Word<'a>)>;
+
+/// A flow before its triggers are looked up.
+struct RawConnection<'a> {
+    connection: Connection,
+    on: Named<'a>,
+    send_done: Named<'a>,
+    recv_done: Named<'a>,
+}
+
+#[derive(Default)]
+struct Reader<'a> {
+    /// Values of [`HEADER`] and the places of their keys.
+    header: [Option<(u64, Word<'a>)>; 4],
+    connections: Vec<RawConnection<'a>>,
+    triggers: Vec<Trigger>,
+    failures: u64,
+}
+
+/// Reads a matrix.
+///
+/// # Errors
+/// [`TextError`] with the line and column, what was found and what was expected.
+pub fn parse(text: &str) -> Result<Matrix, TextError> {
+    let mut reader = Reader::default();
+    for (number, line) in text.lines().enumerate() {
+        let words = words(line, number + 1);
+        if !words.is_empty() {
+            reader.line(&words)?;
+        }
+    }
+    reader.finish()
+}
+
+impl<'a> Reader<'a> {
+    fn line(&mut self, words: &[Word<'a>]) -> Result<(), TextError> {
+        let first = words[0];
+        if let Some(place) = HEADER.iter().position(|key| *key == first.text) {
+            return self.header_line(place, words);
+        }
+        match first.text {
+            "trigger" => self.trigger_line(&words[1..], &first),
+            "failure" => {
+                self.failures += 1;
+                Ok(())
+            }
+            text if text.contains("->") => self.connection_line(words),
+            text => {
+                let known = HEADER.iter().copied().chain(["trigger", "failure"]);
+                let hint = hint(text, known);
+                let message = format!(
+                    "found `{text}`; expected a header, SRC->DST, trigger or failure{hint}"
+                );
+                Err(TextError::at(&first, message))
+            }
+        }
+    }
+
+    fn header_line(&mut self, place: usize, words: &[Word<'a>]) -> Result<(), TextError> {
+        let [key, value] = words else {
+            let key = &words[0];
+            let message = format!("`{}` has {} values; expected one", key.text, words.len() - 1);
+            return Err(TextError::at(key, message));
+        };
+        if self.header[place].is_some() {
+            return Err(TextError::at(key, format!("`{}` stands here a second time", key.text)));
+        }
+        self.header[place] = Some((value.number(key.text)?, *value));
+        Ok(())
+    }
+
+    fn nodes(&self, at: &Word<'_>) -> Result<u32, TextError> {
+        let Some((nodes, place)) = &self.header[0] else {
+            return Err(TextError::at(at, "`Nodes` must stand before the first flow"));
+        };
+        u32::try_from(*nodes).ok().filter(|nodes| *nodes >= 2).ok_or_else(|| {
+            TextError::at(place, format!("Nodes is {nodes}; expected 2 to 4294967295"))
+        })
+    }
+
+    fn connection_line(&mut self, words: &[Word<'a>]) -> Result<(), TextError> {
+        let first = &words[0];
+        let nodes = self.nodes(first)?;
+        let (src, dst) = ends(first, nodes)?;
+        let mut raw = RawConnection {
+            connection: Connection {
+                id: self.connections.len() as u64 + 1,
+                src,
+                dst,
+                bytes: 0,
+                start: Start::At(Time::ZERO),
+                send_done: None,
+                recv_done: None,
+                line: first.line,
+            },
+            on: None,
+            send_done: None,
+            recv_done: None,
+        };
+        let mut start = false;
+        for pair in words[1..].chunks(2) {
+            let [key, value] = pair else {
+                let message = format!("`{}` has no value; expected a number", pair[0].text);
+                return Err(TextError::at(&pair[0], message));
+            };
+            let number = value.number(key.text)?;
+            match key.text {
+                "id" => raw.connection.id = number,
+                "start" => {
+                    start = true;
+                    raw.connection.start = Start::At(Time(number));
+                }
+                "size" if number == 0 || number >= 1 << 62 => {
+                    let message = format!("size is {number}; expected 1 to 2^62 bytes");
+                    return Err(TextError::at(value, message));
+                }
+                "size" => raw.connection.bytes = number,
+                "trigger" => raw.on = Some((number, *value)),
+                "send_done_trigger" => raw.send_done = Some((number, *value)),
+                "recv_done_trigger" => raw.recv_done = Some((number, *value)),
+                // Priorities and message numbers of the reference do not change what is sent.
+                "prio" | "msg" => {}
+                other => {
+                    let hint = hint(other, CONNECTION);
+                    return Err(TextError::at(key, format!("unknown key `{other}`{hint}")));
+                }
+            }
+        }
+        if raw.connection.bytes == 0 {
+            return Err(TextError::at(first, "the flow has no `size`"));
+        }
+        if let (true, Some((_, place))) = (start, &raw.on) {
+            return Err(TextError::at(place, "the flow has both `start` and `trigger`"));
+        }
+        self.connections.push(raw);
+        Ok(())
+    }
+
+    fn trigger_line(&mut self, words: &[Word<'a>], at: &Word<'_>) -> Result<(), TextError> {
+        let form = "expected `trigger id N oneshot|multishot|barrier [count N]`";
+        let [key, id, kind, rest @ ..] = words else {
+            return Err(TextError::at(at, format!("the trigger is cut short; {form}")));
+        };
+        if key.text != "id" {
+            return Err(TextError::at(key, format!("found `{}`; {form}", key.text)));
+        }
+        let id = id.number("id")?;
+        let count = match rest {
+            [] => None,
+            [key, value] if key.text == "count" => Some((value.number("count")?, *value)),
+            [key, ..] => return Err(TextError::at(key, format!("found `{}`; {form}", key.text))),
+        };
+        let kind = match (kind.text, count) {
+            ("oneshot", None) => TriggerKind::Oneshot,
+            ("multishot", None) => TriggerKind::Multishot,
+            ("barrier", Some((0, place))) => {
+                return Err(TextError::at(&place, "count is 0; expected at least 1"));
+            }
+            ("barrier", Some((count, _))) => TriggerKind::Barrier(count),
+            ("barrier", None) => {
+                return Err(TextError::at(kind, "a barrier needs `count N`"));
+            }
+            (_, Some((_, place))) => {
+                return Err(TextError::at(&place, "only a barrier has a `count`"));
+            }
+            (other, None) => {
+                let hint = hint(other, ["oneshot", "multishot", "barrier"]);
+                return Err(TextError::at(kind, format!("found `{other}`; {form}{hint}")));
+            }
+        };
+        if let Some(known) = self.triggers.iter().find(|trigger| trigger.id == id) {
+            let message = format!("trigger {id} stands already in line {}", known.line);
+            return Err(TextError::at(at, message));
+        }
+        self.triggers.push(Trigger { id, kind, line: at.line });
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Matrix, TextError> {
+        let whole = |message: String| TextError { line: 0, column: 0, message };
+        let Some((_, nodes_at)) = &self.header[0] else {
+            return Err(whole("`Nodes` is missing".to_owned()));
+        };
+        let nodes = self.nodes(nodes_at)?;
+        if self.header[1].is_none() {
+            return Err(whole("`Connections` is missing".to_owned()));
+        }
+        let found = [self.connections.len() as u64, self.triggers.len() as u64, self.failures];
+        for ((key, header), found) in HEADER[1..].iter().zip(&self.header[1..]).zip(found) {
+            let stated = header.as_ref().map_or(0, |(value, _)| *value);
+            if stated != found {
+                let message = format!("`{key}` is {stated}, but {found} are listed");
+                return Err(match header {
+                    Some((_, place)) => TextError::at(place, message),
+                    None => whole(message),
+                });
+            }
+        }
+        if self.connections.is_empty() {
+            return Err(whole("the matrix has no flows".to_owned()));
+        }
+        let triggers = self.triggers;
+        let connections = resolve(self.connections, &triggers)?;
+        let matrix = Matrix { nodes, connections, triggers };
+        matrix.check_ids()?;
+        matrix.check_firing()?;
+        Ok(matrix)
+    }
+}
+
+/// Source and destination of `SRC->DST`.
+fn ends(word: &Word<'_>, nodes: u32) -> Result<(HostId, HostId), TextError> {
+    let (src, dst) = word.text.split_once("->").expect("the caller saw an arrow");
+    let offset = src.chars().count() + 2;
+    let host = |text, skip: usize| {
+        let place = Word { text, line: word.line, column: word.column + skip };
+        let number = place.number("the host")?;
+        if number >= u64::from(nodes) {
+            let message = format!("host {number} is out of range; `Nodes` is {nodes}");
+            return Err(TextError::at(&place, message));
+        }
+        Ok(HostId(number as u32))
+    };
+    let (src, dst) = (host(src, 0)?, host(dst, offset)?);
+    if src == dst {
+        return Err(TextError::at(word, format!("host {src} sends to itself")));
+    }
+    Ok((src, dst))
+}
+
+/// Replaces the numbers of triggers by their places.
+fn resolve(
+    raw: Vec<RawConnection<'_>>,
+    triggers: &[Trigger],
+) -> Result<Vec<Connection>, TextError> {
+    let places: BTreeMap<u64, usize> =
+        triggers.iter().enumerate().map(|(place, trigger)| (trigger.id, place)).collect();
+    let find = |named: Named<'_>| match named {
+        None => Ok(None),
+        Some((id, word)) => places.get(&id).copied().map(Some).ok_or_else(|| {
+            TextError::at(&word, format!("trigger {id} is not described by any `trigger` line"))
+        }),
+    };
+    raw.into_iter()
+        .map(|raw| {
+            let mut connection = raw.connection;
+            if let Some(place) = find(raw.on)? {
+                connection.start = Start::On(place);
+            }
+            connection.send_done = find(raw.send_done)?;
+            connection.recv_done = find(raw.recv_done)?;
+            Ok(connection)
+        })
+        .collect()
+}
+
+impl Matrix {
+    fn check_ids(&self) -> Result<(), TextError> {
+        let mut seen = BTreeMap::new();
+        for connection in &self.connections {
+            if let Some(line) = seen.insert(connection.id, connection.line) {
+                let message = format!("flow id {} stands already in line {line}", connection.id);
+                return Err(TextError { line: connection.line, column: 1, message });
+            }
+        }
+        Ok(())
+    }
+
+    /// Plays the triggers without time: every flow must start in the end.
+    fn check_firing(&self) -> Result<(), TextError> {
+        let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); self.triggers.len()];
+        let mut ready = Vec::new();
+        for (place, connection) in self.connections.iter().enumerate() {
+            match connection.start {
+                Start::At(_) => ready.push(place),
+                Start::On(trigger) => waiting[trigger].push(place),
+            }
+        }
+        waiting.iter_mut().for_each(|list| list.reverse());
+        let mut fired = vec![0u64; self.triggers.len()];
+        while let Some(place) = ready.pop() {
+            let connection = &self.connections[place];
+            for trigger in connection.send_done.into_iter().chain(connection.recv_done) {
+                fired[trigger] += 1;
+                match self.triggers[trigger].kind {
+                    TriggerKind::Multishot => ready.extend(waiting[trigger].pop()),
+                    TriggerKind::Oneshot => ready.append(&mut waiting[trigger]),
+                    TriggerKind::Barrier(count) if fired[trigger] >= count => {
+                        ready.append(&mut waiting[trigger]);
+                    }
+                    TriggerKind::Barrier(_) => {}
+                }
+            }
+        }
+        match waiting.iter().position(|list| !list.is_empty()) {
+            None => Ok(()),
+            Some(trigger) => Err(self.never_fires(trigger, fired[trigger], &waiting[trigger])),
+        }
+    }
+
+    fn never_fires(&self, place: usize, fired: u64, waiting: &[usize]) -> TextError {
+        let trigger = &self.triggers[place];
+        let named = |connection: &&Connection| {
+            connection.send_done == Some(place) || connection.recv_done == Some(place)
+        };
+        let firing = self.connections.iter().filter(named).count();
+        let flow = self.connections[*waiting.last().expect("someone waits")].id;
+        let reason = match trigger.kind {
+            _ if firing == 0 => "no flow fires it".to_owned(),
+            TriggerKind::Barrier(count) if firing < count as usize => {
+                format!("its count is {count}, but only {firing} flows fire it")
+            }
+            TriggerKind::Multishot if fired > 0 => {
+                format!("it fires {fired} times and more flows wait for it")
+            }
+            _ => "the flows that fire it wait for it themselves".to_owned(),
+        };
+        let message = format!("trigger {} never starts flow {flow}: {reason}", trigger.id);
+        TextError { line: trigger.line, column: 1, message }
+    }
+}
