@@ -24,6 +24,8 @@ pub enum Start {
 pub struct Connection {
     /// The file's `id`, or the flow's place in the file from 1 where it has none.
     pub id: u64,
+    /// Marked `msg`: one of several messages of a connection, which share its `id`.
+    pub shares_id: bool,
     /// Sending host.
     pub src: HostId,
     /// Receiving host.
@@ -74,17 +76,8 @@ pub struct Matrix {
 }
 
 const HEADER: [&str; 4] = ["Nodes", "Connections", "Triggers", "Failures"];
-const CONNECTION: [&str; 9] = [
-    "id",
-    "start",
-    "trigger",
-    "size",
-    "send_done_trigger",
-    "recv_done_trigger",
-    "prio",
-    "msg",
-    "failure",
-];
+const CONNECTION: [&str; 8] =
+    ["id", "start", "trigger", "size", "send_done_trigger", "recv_done_trigger", "prio", "msg"];
 
 /// A trigger as named by a flow: its number and place.
 type Named<'a> = Option<(u64, Word<'a>)>;
@@ -97,8 +90,10 @@ struct RawConnection<'a> {
     recv_done: Named<'a>,
 }
 
+/// A matrix as it stands in its file: every line read, but counts and triggers not yet held to each
+/// other.
 #[derive(Default)]
-struct Reader<'a> {
+pub struct Draft<'a> {
     /// Values of [`HEADER`] and the places of their keys.
     header: [Option<(u64, Word<'a>)>; 4],
     connections: Vec<RawConnection<'a>>,
@@ -106,22 +101,30 @@ struct Reader<'a> {
     failures: u64,
 }
 
-/// Reads a matrix.
+/// Reads a matrix and checks that it can be played.
 ///
 /// # Errors
 /// [`TextError`] with the line and column, what was found and what was expected.
 pub fn parse(text: &str) -> Result<Matrix, TextError> {
-    let mut reader = Reader::default();
+    read(text)?.check()
+}
+
+/// Reads every line of a matrix.
+///
+/// # Errors
+/// [`TextError`] for the first line that cannot be read.
+pub fn read(text: &str) -> Result<Draft<'_>, TextError> {
+    let mut draft = Draft::default();
     for (number, line) in text.lines().enumerate() {
         let words = words(line, number + 1);
         if !words.is_empty() {
-            reader.line(&words)?;
+            draft.line(&words)?;
         }
     }
-    reader.finish()
+    Ok(draft)
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Draft<'a> {
     fn line(&mut self, words: &[Word<'a>]) -> Result<(), TextError> {
         let first = words[0];
         if let Some(place) = HEADER.iter().position(|key| *key == first.text) {
@@ -174,6 +177,7 @@ impl<'a> Reader<'a> {
         let mut raw = RawConnection {
             connection: Connection {
                 id: self.connections.len() as u64 + 1,
+                shares_id: false,
                 src,
                 dst,
                 bytes: 0,
@@ -187,11 +191,20 @@ impl<'a> Reader<'a> {
             recv_done: None,
         };
         let mut start = false;
-        for pair in words[1..].chunks(2) {
-            let [key, value] = pair else {
-                let message = format!("`{}` has no value; expected a number", pair[0].text);
-                return Err(TextError::at(&pair[0], message));
+        let mut rest = &words[1..];
+        while let [key, after @ ..] = rest {
+            if key.text == "msg" {
+                // With or without a number, which the reference does not use.
+                let numbered = after.first().is_some_and(|next| next.number("msg").is_ok());
+                raw.connection.shares_id = true;
+                rest = &after[usize::from(numbered)..];
+                continue;
+            }
+            let [value, after @ ..] = after else {
+                let message = format!("`{}` has no value; expected a number", key.text);
+                return Err(TextError::at(key, message));
             };
+            rest = after;
             let number = value.number(key.text)?;
             match key.text {
                 "id" => raw.connection.id = number,
@@ -207,8 +220,8 @@ impl<'a> Reader<'a> {
                 "trigger" => raw.on = Some((number, *value)),
                 "send_done_trigger" => raw.send_done = Some((number, *value)),
                 "recv_done_trigger" => raw.recv_done = Some((number, *value)),
-                // Priorities and message numbers of the reference do not change what is sent.
-                "prio" | "msg" => {}
+                // The reference reads a priority and does not use it either.
+                "prio" => {}
                 other => {
                     let hint = hint(other, CONNECTION);
                     return Err(TextError::at(key, format!("unknown key `{other}`{hint}")));
@@ -265,7 +278,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Matrix, TextError> {
+    /// Holds counts, identifiers and triggers to each other.
+    ///
+    /// # Errors
+    /// [`TextError`] for what does not match, is missing, or can never happen.
+    pub fn check(self) -> Result<Matrix, TextError> {
         let whole = |message: String| TextError { line: 0, column: 0, message };
         let Some((_, nodes_at)) = &self.header[0] else {
             return Err(whole("`Nodes` is missing".to_owned()));
@@ -346,7 +363,7 @@ fn resolve(
 impl Matrix {
     fn check_ids(&self) -> Result<(), TextError> {
         let mut seen = BTreeMap::new();
-        for connection in &self.connections {
+        for connection in self.connections.iter().filter(|connection| !connection.shares_id) {
             if let Some(line) = seen.insert(connection.id, connection.line) {
                 let message = format!("flow id {} stands already in line {line}", connection.id);
                 return Err(TextError { line: connection.line, column: 1, message });

@@ -21,6 +21,7 @@ pub fn derangement(hosts: u32, seed: u64) -> Vec<u32> {
 fn matrix(nodes: u32, bytes: u64, pairs: impl Iterator<Item = (u32, u32)>) -> Matrix {
     let connection = |(number, (src, dst)): (usize, (u32, u32))| Connection {
         id: number as u64 + 1,
+        shares_id: false,
         src: HostId(src),
         dst: HostId(dst),
         bytes,
