@@ -1,1 +1,20 @@
-//! Placeholder map, written with the package.
+//! Results: from the engine's record to what people and scripts read.
+//!
+//! Pure: everything is returned as text or bytes; the command writes the files.
+//!
+//! # Map of the code
+//! - [`summary`]: figures of a run, of its variants and workloads, with the JSON names
+//! - [`distribution`]: percentiles and histograms of completion times
+//! - [`table`]: variants side by side, for people
+//! - [`flows`], [`ports`]: columnar records (Parquet), with meanings and units in the file
+//! - [`plot`]: completion-time distributions as SVG and PNG
+//! - [`unfinished`]: what a run that ended early still owed
+
+mod columns;
+pub mod distribution;
+pub mod flows;
+pub mod plot;
+pub mod ports;
+pub mod summary;
+pub mod table;
+pub mod unfinished;

@@ -1,4 +1,17 @@
 //! Transport protocols of Ultraloom as sans-IO state machines.
+//!
+//! A transport implements [`fabric::endpoint::Endpoint`]: it is told what happened and asked what to
+//! send. It never sees a topology, a clock or another host's state.
+//!
+//! # Map of the code
+//! - [`uet`]: Ultra Ethernet Transport
+//! - [`roce`]: RDMA over converged Ethernet, version 2
+//! - [`any`]: one type for all of them
+//! - [`common`]: what they share
 
+pub mod any;
 pub mod common;
+pub mod roce;
 pub mod uet;
+
+pub use any::AnyEndpoint;

@@ -1,0 +1,420 @@
+//! Figures of a run. Field names are the JSON names: they may grow, never change.
+
+use fabric::probe::{EndpointCounters, PortCounters, RunRecord};
+use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::distribution::{Percentiles, completion_times};
+
+/// A whole run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// The scenario's name.
+    pub name: String,
+    /// Seed of all random streams.
+    pub seed: u64,
+    /// Version of the program.
+    pub version: String,
+    /// One a variant, in the scenario's order.
+    pub variants: Vec<VariantSummary>,
+}
+
+/// A variant: its figures over all of its workloads, and those of each.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct VariantSummary {
+    /// The variant's name.
+    pub name: String,
+    /// Over all workloads: counts added up, completion times together, the first collective.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Each workload's own.
+    pub workloads: Vec<WorkloadSummary>,
+}
+
+/// A workload of a variant.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct WorkloadSummary {
+    /// The workload's name.
+    pub name: String,
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// What is known of one or several runs of the engine.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Figures {
+    /// Messages of the workload.
+    pub flows: u64,
+    /// Messages acknowledged to the last byte.
+    pub completed: u64,
+    /// Completion times, each from its own start, in microseconds.
+    pub fct_us: Percentiles,
+    /// From zero to the last completion, in microseconds.
+    pub makespan_us: f64,
+    /// Packets.
+    pub packets: Packets,
+    /// The collective, if the workload is one and finished.
+    pub collective: Option<CollectiveFigures>,
+    /// The engine's work.
+    pub engine: EngineFigures,
+    /// 128-bit witness of all deliveries and drops, in hexadecimal.
+    pub digest: String,
+}
+
+/// Packet counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Packets {
+    /// Data packets sent for the first time.
+    pub new: u64,
+    /// Data packets sent again.
+    pub retransmitted: u64,
+    /// Packets trimmed by switches.
+    pub trimmed: u64,
+    /// Packets lost, all causes.
+    pub dropped: u64,
+    /// Acknowledgements sent.
+    pub acks: u64,
+    /// Negative acknowledgements sent.
+    pub nacks: u64,
+    /// Credits sent.
+    pub credits: u64,
+    /// Packets marked by switches.
+    pub ecn_marked: u64,
+    /// PFC pauses sent by switches.
+    pub pauses: u64,
+    /// Congestion notifications sent, or marks echoed in acknowledgements.
+    pub cnps: u64,
+    /// Retransmission timeouts.
+    pub timeouts: u64,
+    /// Data packets that arrived a second time.
+    pub duplicates: u64,
+}
+
+/// A collective's time and bandwidths, as nccl-tests defines them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CollectiveFigures {
+    /// Which collective.
+    pub kind: String,
+    /// Ranks.
+    pub ranks: u32,
+    /// Buffer of each rank, in bytes.
+    pub bytes: u64,
+    /// From zero to the last byte received by any rank, in microseconds.
+    pub time_us: f64,
+    /// Buffer over time, in Gb/s.
+    pub algorithm_bandwidth_gbps: f64,
+    /// Algorithm bandwidth times the collective's bus factor, in Gb/s.
+    pub bus_bandwidth_gbps: f64,
+}
+
+/// The engine's work.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct EngineFigures {
+    /// Packets sent by ports.
+    pub hops: u64,
+    /// Events handled.
+    pub events: u64,
+    /// Windows run.
+    pub windows: u64,
+    /// Most packets in the fabric at once.
+    pub packets_in_flight_max: u64,
+    /// Time of running, without building, in seconds.
+    pub wall_s: f64,
+    /// Packet-hops a second of it.
+    pub hops_per_s: f64,
+    /// Most memory of the process so far.
+    pub peak_rss_bytes: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Shards.
+    pub shards: u64,
+}
+
+/// What a collective was asked to do.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CollectiveShape {
+    /// Which.
+    pub kind: String,
+    /// Ranks.
+    pub ranks: u32,
+    /// Buffer of each rank, in bytes.
+    pub bytes: u64,
+    /// From algorithm to bus bandwidth.
+    pub bus_factor: f64,
+}
+
+/// What the engine does not know of its own run.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Context {
+    /// Messages that the workload has.
+    pub messages: u64,
+    /// The collective, if it is one.
+    pub collective: Option<CollectiveShape>,
+    /// Seconds of running.
+    pub wall_s: f64,
+    /// Most memory of the process so far.
+    pub peak_rss_bytes: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Shards.
+    pub shards: u64,
+}
+
+impl Figures {
+    /// The figures of one run.
+    pub fn of(record: &RunRecord, context: &Context) -> Figures {
+        let times = completion_times(&record.messages);
+        let completed = times.len() as u64;
+        let done = record.messages.iter().map(|message| message.acked);
+        let makespan = done.filter(|time| *time != Time::NEVER).max().unwrap_or_default();
+        let finished = completed == context.messages;
+        let shape = context.collective.as_ref().filter(|_| finished);
+        Figures {
+            flows: context.messages,
+            completed,
+            fct_us: Percentiles::of(&times),
+            makespan_us: makespan.as_micros(),
+            packets: packets(record),
+            collective: shape.map(|shape| collective(record, shape)),
+            engine: engine(record, context),
+            digest: format!("{:032x}", record.digest),
+        }
+    }
+
+    /// The figures of several runs together; `times` are the completion times of all, sorted.
+    pub fn together(parts: &[&Figures], times: &[Span]) -> Figures {
+        let mut packets = Packets::default();
+        let mut engine = EngineFigures::default();
+        let mut digest = 0u128;
+        for part in parts {
+            packets.add(&part.packets);
+            engine.add(&part.engine);
+            let own = u128::from_str_radix(&part.digest, 16).unwrap_or(0);
+            digest = digest.rotate_left(1).wrapping_add(own);
+        }
+        Figures {
+            flows: parts.iter().map(|part| part.flows).sum(),
+            completed: parts.iter().map(|part| part.completed).sum(),
+            fct_us: Percentiles::of(times),
+            makespan_us: parts.iter().map(|part| part.makespan_us).sum(),
+            packets,
+            collective: parts.iter().find_map(|part| part.collective.clone()),
+            engine,
+            digest: format!("{digest:032x}"),
+        }
+    }
+}
+
+fn packets(record: &RunRecord) -> Packets {
+    let mut sent = EndpointCounters::default();
+    record.endpoints.iter().for_each(|counters| sent.merge(counters));
+    let mut ports = PortCounters::default();
+    record.ports.iter().for_each(|port| ports.merge(&port.counters));
+    Packets {
+        new: sent.new,
+        retransmitted: sent.retransmitted,
+        trimmed: ports.trimmed,
+        dropped: ports.dropped(),
+        acks: sent.acks,
+        nacks: sent.nacks,
+        credits: sent.credits,
+        ecn_marked: ports.ecn_marked,
+        pauses: ports.pauses_sent,
+        cnps: sent.cnps,
+        timeouts: sent.timeouts,
+        duplicates: sent.duplicates,
+    }
+}
+
+fn collective(record: &RunRecord, shape: &CollectiveShape) -> CollectiveFigures {
+    let last = record.messages.iter().map(|message| message.received).max().unwrap_or_default();
+    // Bits a nanosecond are gigabits a second.
+    let algorithm = shape.bytes as f64 * 8.0 / (last.0.max(1) as f64 / 1e3);
+    CollectiveFigures {
+        kind: shape.kind.clone(),
+        ranks: shape.ranks,
+        bytes: shape.bytes,
+        time_us: last.as_micros(),
+        algorithm_bandwidth_gbps: algorithm,
+        bus_bandwidth_gbps: algorithm * shape.bus_factor,
+    }
+}
+
+fn engine(record: &RunRecord, context: &Context) -> EngineFigures {
+    let work = record.work;
+    EngineFigures {
+        hops: work.hops,
+        events: work.events,
+        windows: work.windows,
+        packets_in_flight_max: work.packets_in_flight_max,
+        wall_s: context.wall_s,
+        hops_per_s: work.hops as f64 / context.wall_s.max(1e-9),
+        peak_rss_bytes: context.peak_rss_bytes,
+        threads: context.threads,
+        shards: context.shards,
+    }
+}
+
+impl Packets {
+    fn add(&mut self, other: &Packets) {
+        self.new += other.new;
+        self.retransmitted += other.retransmitted;
+        self.trimmed += other.trimmed;
+        self.dropped += other.dropped;
+        self.acks += other.acks;
+        self.nacks += other.nacks;
+        self.credits += other.credits;
+        self.ecn_marked += other.ecn_marked;
+        self.pauses += other.pauses;
+        self.cnps += other.cnps;
+        self.timeouts += other.timeouts;
+        self.duplicates += other.duplicates;
+    }
+}
+
+impl EngineFigures {
+    fn add(&mut self, other: &EngineFigures) {
+        self.hops += other.hops;
+        self.events += other.events;
+        self.windows += other.windows;
+        self.packets_in_flight_max = self.packets_in_flight_max.max(other.packets_in_flight_max);
+        self.wall_s += other.wall_s;
+        self.hops_per_s = self.hops as f64 / self.wall_s.max(1e-9);
+        self.peak_rss_bytes = self.peak_rss_bytes.max(other.peak_rss_bytes);
+        self.threads = other.threads;
+        self.shards = other.shards;
+    }
+}
+
+impl RunSummary {
+    /// The summary as JSON.
+    ///
+    /// # Panics
+    /// Never: every field can be written.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a summary can be written")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use fabric::ids::{HostId, MessageId};
+    use fabric::probe::{MessageRecord, Work};
+
+    /// A record of messages with the given completion times in microseconds; `None`: not finished.
+    pub(crate) fn record(times: &[Option<u64>]) -> RunRecord {
+        let message = |(number, time): (usize, &Option<u64>)| {
+            let end = time.map_or(Time::NEVER, |time| Time(1_000_000 * (time + 5)));
+            MessageRecord {
+                id: MessageId(number as u32),
+                src: HostId(0),
+                dst: HostId(1),
+                bytes: 1_000,
+                posted: Time(5_000_000),
+                received: end,
+                acked: end,
+            }
+        };
+        RunRecord {
+            messages: times.iter().enumerate().map(message).collect(),
+            unposted: 0,
+            ports: Vec::new(),
+            endpoints: vec![EndpointCounters { new: 7, ..EndpointCounters::default() }],
+            work: Work { hops: 100, ..Work::default() },
+            end: Time(9),
+            digest: 0xabc,
+            stopped: false,
+        }
+    }
+
+    fn context(messages: u64) -> Context {
+        let collective = CollectiveShape {
+            kind: "all-reduce".into(),
+            ranks: 8,
+            bytes: 1_000_000,
+            bus_factor: 1.75,
+        };
+        Context { messages, collective: Some(collective), wall_s: 0.5, ..Context::default() }
+    }
+
+    /// A megabyte in 20 us is 400 Gb/s, and the bus factor applies.
+    #[test]
+    fn bandwidths_are_bits_a_nanosecond() {
+        let figures = Figures::of(&record(&[Some(5), Some(15)]), &context(2));
+        let collective = figures.collective.unwrap();
+        assert_eq!(collective.time_us, 20.0);
+        assert!((collective.algorithm_bandwidth_gbps - 400.0).abs() < 1e-9);
+        assert!((collective.bus_bandwidth_gbps - 700.0).abs() < 1e-9);
+        assert_eq!((figures.fct_us.min, figures.makespan_us), (5.0, 20.0));
+        assert_eq!(figures.engine.hops_per_s, 200.0);
+    }
+
+    /// A run that did not finish has no collective time, and counts what was completed.
+    #[test]
+    fn an_unfinished_run_claims_no_bandwidth() {
+        let figures = Figures::of(&record(&[Some(5), None]), &context(2));
+        assert_eq!((figures.flows, figures.completed), (2, 1));
+        assert_eq!(figures.collective, None);
+    }
+
+    /// The JSON has the names that scripts rely on, no NaN, and is read back unchanged.
+    #[test]
+    fn json_names_are_stable() {
+        let figures = Figures::of(&record(&[]), &Context { messages: 0, ..Context::default() });
+        let workload = WorkloadSummary { name: "all-reduce".into(), figures: figures.clone() };
+        let variant = VariantSummary { name: "uec".into(), figures, workloads: vec![workload] };
+        let summary =
+            RunSummary { name: "n".into(), seed: 1, version: "0".into(), variants: vec![variant] };
+        let json = summary.to_json();
+        assert_eq!(serde_json::from_str::<RunSummary>(&json).unwrap(), summary);
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let variant = value["variants"][0].as_object().unwrap();
+        let names: Vec<&str> = variant.keys().map(String::as_str).collect();
+        for name in [
+            "name",
+            "flows",
+            "completed",
+            "fct_us",
+            "makespan_us",
+            "packets",
+            "collective",
+            "engine",
+            "digest",
+            "workloads",
+        ] {
+            assert!(names.contains(&name), "{name} in {names:?}");
+        }
+        for name in
+            ["hops", "events", "wall_s", "hops_per_s", "peak_rss_bytes", "threads", "shards"]
+        {
+            assert!(variant["engine"].get(name).is_some(), "{name}");
+        }
+        for name in [
+            "new",
+            "retransmitted",
+            "trimmed",
+            "dropped",
+            "acks",
+            "nacks",
+            "credits",
+            "ecn_marked",
+            "pauses",
+        ] {
+            assert!(variant["packets"].get(name).is_some(), "{name}");
+        }
+        assert!(!json.contains("NaN") && variant["collective"].is_null());
+    }
+
+    /// Workloads of a variant add up.
+    #[test]
+    fn figures_add_up() {
+        let one = Figures::of(&record(&[Some(5)]), &context(1));
+        let two = Figures::of(&record(&[Some(7), Some(9)]), &context(2));
+        let times = [5, 7, 9].map(Span::from_micros);
+        let both = Figures::together(&[&one, &two], &times);
+        assert_eq!((both.flows, both.packets.new, both.engine.hops), (3, 14, 200));
+        assert_eq!((both.fct_us.p50, both.makespan_us), (7.0, 10.0 + 14.0));
+    }
+}

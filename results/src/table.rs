@@ -1,0 +1,156 @@
+//! Variants side by side, for people.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+
+use crate::summary::{CollectiveFigures, Figures, RunSummary};
+
+/// A row: its label, its value if the run has one, and whether a ratio to the first variant makes sense.
+struct Row {
+    label: &'static str,
+    value: fn(&Figures) -> Option<f64>,
+    decimals: usize,
+}
+
+fn of_collective(figures: &Figures, value: fn(&CollectiveFigures) -> f64) -> Option<f64> {
+    figures.collective.as_ref().map(value)
+}
+
+const ROWS: [Row; 17] = [
+    Row { label: "collective time, us", value: |f| of_collective(f, |c| c.time_us), decimals: 1 },
+    Row {
+        label: "algorithm bandwidth, Gb/s",
+        value: |f| of_collective(f, |c| c.algorithm_bandwidth_gbps),
+        decimals: 1,
+    },
+    Row {
+        label: "bus bandwidth, Gb/s",
+        value: |f| of_collective(f, |c| c.bus_bandwidth_gbps),
+        decimals: 1,
+    },
+    Row { label: "flows completed", value: |f| Some(f.completed as f64), decimals: 0 },
+    Row { label: "completion min, us", value: |f| Some(f.fct_us.min), decimals: 1 },
+    Row { label: "completion mean, us", value: |f| Some(f.fct_us.mean), decimals: 1 },
+    Row { label: "completion p50, us", value: |f| Some(f.fct_us.p50), decimals: 1 },
+    Row { label: "completion p99, us", value: |f| Some(f.fct_us.p99), decimals: 1 },
+    Row { label: "completion max, us", value: |f| Some(f.fct_us.max), decimals: 1 },
+    Row { label: "makespan, us", value: |f| Some(f.makespan_us), decimals: 1 },
+    Row { label: "data packets", value: |f| Some(f.packets.new as f64), decimals: 0 },
+    Row { label: "retransmissions", value: |f| Some(f.packets.retransmitted as f64), decimals: 0 },
+    Row { label: "trims", value: |f| Some(f.packets.trimmed as f64), decimals: 0 },
+    Row { label: "drops", value: |f| Some(f.packets.dropped as f64), decimals: 0 },
+    Row { label: "ECN marks", value: |f| Some(f.packets.ecn_marked as f64), decimals: 0 },
+    Row { label: "PFC pauses", value: |f| Some(f.packets.pauses as f64), decimals: 0 },
+    Row { label: "CNPs", value: |f| Some(f.packets.cnps as f64), decimals: 0 },
+];
+
+/// The tables of a run, one a workload.
+pub fn table(summary: &RunSummary) -> String {
+    let mut text = String::new();
+    let workloads = summary.variants.first().map_or(0, |variant| variant.workloads.len());
+    for place in 0..workloads {
+        let figures: Vec<(&str, &Figures)> = summary
+            .variants
+            .iter()
+            .filter_map(|variant| {
+                variant.workloads.get(place).map(|w| (variant.name.as_str(), &w.figures))
+            })
+            .collect();
+        let name = &summary.variants[0].workloads[place].name;
+        if place > 0 {
+            text.push('\n');
+        }
+        text += &format!("{} — {name}\n", summary.name);
+        text += &one(&figures);
+        text.push('\n');
+    }
+    text
+}
+
+fn one(figures: &[(&str, &Figures)]) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    let mut header = vec![String::new()];
+    for (place, (name, _)) in figures.iter().enumerate() {
+        header.push((*name).to_owned());
+        if place > 0 {
+            header.push(format!("/ {}", figures[0].0));
+        }
+    }
+    table.set_header(header);
+    for row in &ROWS {
+        let values: Vec<Option<f64>> = figures.iter().map(|(_, f)| (row.value)(f)).collect();
+        if values.iter().all(|value| value.is_none()) {
+            continue;
+        }
+        let mut cells = vec![row.label.to_owned()];
+        for (place, value) in values.iter().enumerate() {
+            cells.push(value.map_or("–".to_owned(), |value| grouped(value, row.decimals)));
+            if place > 0 {
+                cells.push(ratio(*value, values[0]));
+            }
+        }
+        table.add_row(cells);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string().lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// `value` over `first`, where that is a number.
+fn ratio(value: Option<f64>, first: Option<f64>) -> String {
+    match (value, first) {
+        (Some(value), Some(first)) if first > 0.0 => format!("{:.2}×", value / first),
+        _ => String::new(),
+    }
+}
+
+/// A number with its thousands set apart.
+fn grouped(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    if fraction.is_empty() { grouped } else { format!("{grouped}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::tests::record;
+    use crate::summary::{Context, VariantSummary, WorkloadSummary};
+
+    /// Two variants stand side by side, the second with its ratio to the first.
+    #[test]
+    fn variants_stand_side_by_side() {
+        let variant = |name: &str, time| {
+            let context = Context { messages: 1, ..Context::default() };
+            let figures = Figures::of(&record(&[Some(time)]), &context);
+            let workload = WorkloadSummary { name: "permutation".into(), figures: figures.clone() };
+            VariantSummary { name: name.into(), figures, workloads: vec![workload] }
+        };
+        let variants = vec![variant("uec", 1_000), variant("roce", 2_500)];
+        let summary = RunSummary { name: "demo".into(), seed: 1, version: "0".into(), variants };
+        let text = table(&summary);
+        assert!(text.starts_with("demo — permutation\n"), "{text}");
+        let line = text.lines().find(|line| line.contains("completion p99")).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[words.len() - 3..], ["1,000.0", "2,500.0", "2.50×"]);
+        assert!(!text.contains("collective time"), "no row without a value");
+        assert!(text.lines().all(|line| line.chars().count() <= 100));
+    }
+
+    /// Thousands are set apart.
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(grouped(1_234_567.0, 0), "1,234,567");
+        assert_eq!(grouped(999.96, 1), "1,000.0");
+        assert_eq!(grouped(12.0, 1), "12.0");
+    }
+}

@@ -1,0 +1,58 @@
+//! What a run that ended early still owed.
+
+use fabric::probe::RunRecord;
+use fabric::units::Time;
+
+/// Messages named in the text.
+const NAMED: usize = 10;
+
+/// The messages that did not finish, as lines of text; `None` when all did.
+pub fn unfinished(record: &RunRecord) -> Option<String> {
+    let open: Vec<_> =
+        record.messages.iter().filter(|message| message.acked == Time::NEVER).collect();
+    if open.is_empty() && record.unposted == 0 {
+        return None;
+    }
+    let mut text = format!("{} flows did not finish by {}:", open.len(), record.end);
+    for message in open.iter().take(NAMED) {
+        let state = match message.received {
+            Time::NEVER => "not all received".to_owned(),
+            at => format!("received at {at}, not all acknowledged"),
+        };
+        text += &format!(
+            "\n  flow {} from host {} to host {}, {} B posted at {}: {state}",
+            message.id, message.src, message.dst, message.bytes, message.posted
+        );
+    }
+    if open.len() > NAMED {
+        text += &format!("\n  and {} more", open.len() - NAMED);
+    }
+    if record.unposted > 0 {
+        text += &format!(
+            "\n  {} more were never posted, because they waited for these",
+            record.unposted
+        );
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::tests::record;
+
+    /// Finished runs owe nothing; others name what is open, at most ten, and what was never posted.
+    #[test]
+    fn open_flows_are_named() {
+        assert_eq!(unfinished(&record(&[Some(1)])), None);
+        let mut open = record(&[None; 12]);
+        open.unposted = 3;
+        let text = unfinished(&open).unwrap();
+        assert!(
+            text.starts_with("12 flows did not finish by 9 ps:\n  flow 0 from host 0 to host 1")
+        );
+        assert!(
+            text.ends_with("and 2 more\n  3 more were never posted, because they waited for these")
+        );
+    }
+}

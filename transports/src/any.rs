@@ -1,0 +1,53 @@
+//! One type for all transports, so that the engine is generic over a single endpoint.
+
+use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
+use fabric::packet::Packet;
+
+use crate::roce::Roce;
+use crate::uet::Uet;
+use crate::uet::congestion::Constant;
+use crate::uet::nscc::Nscc;
+
+/// Declares the enum and passes each call to the transport it holds: one match a call, no pointer.
+macro_rules! transports {
+    ($($(#[$doc:meta])* $name:ident($type:ty),)*) => {
+        /// The transport of a host.
+        pub enum AnyEndpoint {
+            $($(#[$doc])* $name($type),)*
+        }
+
+        impl Endpoint for AnyEndpoint {
+            fn on_post(&mut self, cx: &mut HostCx<'_>, message: Message) {
+                match self {
+                    $(AnyEndpoint::$name(transport) => transport.on_post(cx, message),)*
+                }
+            }
+            #[inline]
+            fn on_packet(&mut self, cx: &mut HostCx<'_>, packet: &Packet) {
+                match self {
+                    $(AnyEndpoint::$name(transport) => transport.on_packet(cx, packet),)*
+                }
+            }
+            fn on_timer(&mut self, cx: &mut HostCx<'_>, timer: TimerId) {
+                match self {
+                    $(AnyEndpoint::$name(transport) => transport.on_timer(cx, timer),)*
+                }
+            }
+            #[inline]
+            fn poll_send(&mut self, cx: &mut HostCx<'_>, port: u8, paused: u8) -> Send {
+                match self {
+                    $(AnyEndpoint::$name(transport) => transport.poll_send(cx, port, paused),)*
+                }
+            }
+        }
+    };
+}
+
+transports! {
+    /// UET with NSCC.
+    UetNscc(Uet<Nscc>),
+    /// UET with a constant window.
+    UetConstant(Uet<Constant>),
+    /// RoCEv2.
+    Roce(Roce),
+}

@@ -1,0 +1,56 @@
+//! The transport fields of RoCE packets, as they lie in [`Packet::body`].
+
+use fabric::packet::Packet;
+
+/// A queue pair that is not known yet.
+pub const UNKNOWN: u32 = u32::MAX;
+
+/// Fields of every packet: queue pairs at both ends, and what the kind of packet adds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// The data sender's queue pair.
+    pub sender_qp: u32,
+    /// The data receiver's queue pair, or [`UNKNOWN`].
+    pub receiver_qp: u32,
+    /// Data: the message it belongs to. Acknowledgements: the next PSN expected.
+    pub number: u32,
+    /// Data: payload bytes. Acknowledgements: 1 if the packet acknowledged was marked.
+    pub detail: u32,
+}
+
+impl Header {
+    /// Writes the fields.
+    #[inline]
+    pub fn pack(&self) -> [u64; 5] {
+        let qps = (u64::from(self.sender_qp) << 32) | u64::from(self.receiver_qp);
+        [qps, (u64::from(self.number) << 32) | u64::from(self.detail), 0, 0, 0]
+    }
+
+    /// Reads the fields.
+    #[inline]
+    pub fn unpack(packet: &Packet) -> Header {
+        let [qps, rest, ..] = packet.body;
+        Header {
+            sender_qp: (qps >> 32) as u32,
+            receiver_qp: qps as u32,
+            number: (rest >> 32) as u32,
+            detail: rest as u32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What is packed is unpacked.
+        #[test]
+        fn headers_survive_packing(sender_qp: u32, receiver_qp: u32, number: u32, detail: u32) {
+            let header = Header { sender_qp, receiver_qp, number, detail };
+            let packet = Packet { body: header.pack(), ..Packet::default() };
+            prop_assert_eq!(Header::unpack(&packet), header);
+        }
+    }
+}
