@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::config::{Buffer, FabricConfig};
+use crate::config::{Buffer, FabricConfig, SharedBuffer};
 use crate::endpoint::Endpoint;
 use crate::engine::shard::{Node, PortFault, Role, Shard};
 use crate::error::AssembleError;
 use crate::fault::{Change, Direction, Fault};
 use crate::graph::Graph;
 use crate::ids::{HostId, NodeId, PortId};
-use crate::net::buffer::Mmu;
+use crate::net::buffer::{Mmu, headroom};
 use crate::net::host::Host;
 use crate::net::outlet::{Outlet, Peer};
 use crate::net::port::Port;
@@ -94,11 +94,39 @@ impl Layout {
     fn ports_of(&self, node: NodeId) -> std::ops::Range<u32> {
         self.first[node.index()]..self.first[node.index() + 1]
     }
+
+    /// Rate of a port's link, and the mean of the latencies of its two directions.
+    fn buffer_port(
+        &self,
+        graph: &Graph,
+        config: &FabricConfig,
+        port: u32,
+        node: NodeId,
+    ) -> (Rate, Span) {
+        let link = &graph.links[self.link[port as usize] as usize];
+        let peer = self.node[self.peer[port as usize] as usize];
+        let both = latency_into(graph, config, node, link.delay)
+            + latency_into(graph, config, peer, link.delay);
+        (link.rate, Span(both.0.div_ceil(2)))
+    }
 }
 
 /// Latency of a link into `node`: propagation and the receiver's fixed pipeline.
 fn latency_into(graph: &Graph, config: &FabricConfig, node: NodeId, delay: Span) -> Span {
     delay + graph.switch(node).map_or(config.host_latency, |switch| switch.latency)
+}
+
+/// Bytes that the switch with the most ports sets aside of a shared buffer, for headroom and reserves.
+/// A buffer has to be larger than this.
+pub fn set_aside(graph: &Graph, config: &FabricConfig, shared: &SharedBuffer) -> u64 {
+    let layout = Layout::new(graph);
+    let of_port = |port: u32, node| {
+        let (rate, latency) = layout.buffer_port(graph, config, port, node);
+        headroom(shared, rate, latency) + shared.reserve
+    };
+    let switches = (graph.hosts..graph.nodes()).map(NodeId);
+    let of_switch = |node| layout.ports_of(node).map(|port| of_port(port, node)).sum();
+    switches.map(of_switch).max().unwrap_or(0)
 }
 
 /// The shortest latency of all links: how far every node may run ahead.
@@ -323,7 +351,10 @@ impl<'a> Builder<'a> {
             Buffer::PerQueue => None,
             Buffer::Shared(shared) => {
                 let ports: Vec<(Rate, Span)> =
-                    self.layout.ports_of(node).map(|port| self.buffer_port(port, node)).collect();
+                    self.layout
+                    .ports_of(node)
+                    .map(|port| self.layout.buffer_port(self.graph, self.config, port, node))
+                    .collect();
                 let mmu = Mmu::new(self.config, shared, &ports).map_err(|needed| {
                     AssembleError::BufferTooSmall {
                         node: self.graph.name(node),
@@ -336,15 +367,6 @@ impl<'a> Builder<'a> {
             }
         };
         Ok(Switch { route: spec.route, salt, mmu })
-    }
-
-    /// Rate of a port's link, and the mean of the latencies of its two directions.
-    fn buffer_port(&self, port: u32, node: NodeId) -> (Rate, Span) {
-        let link = &self.graph.links[self.layout.link[port as usize] as usize];
-        let peer = self.layout.node[self.layout.peer[port as usize] as usize];
-        let both = latency_into(self.graph, self.config, node, link.delay)
-            + latency_into(self.graph, self.config, peer, link.delay);
-        (link.rate, Span(both.0.div_ceil(2)))
     }
 
     /// Faults as changes of ports, by node, in order of time.

@@ -1,1 +1,88 @@
-//! Placeholder map, written with the package.
+//! The `ultraloom` command: scenario in, comparison out.
+//!
+//! # Map of the code
+//! - [`args`]: the command line; [`run`]: what `ultraloom run` does
+//! - [`scenario`]: TOML to checked data; [`error`]: errors that show their place
+//! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: the engine
+//! - [`progress`], [`output`]: what a user sees and keeps
+
+pub mod args;
+pub mod error;
+pub mod execute;
+pub mod output;
+pub mod prepare;
+pub mod progress;
+pub mod scenario;
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use args::{Cli, Command, Output, Run};
+use error::UserError;
+use execute::{Outcome, STOP, Settings};
+
+/// Some flows did not finish.
+const UNFINISHED: u8 = 1;
+/// Something the user has to mend.
+const WRONG: u8 = 2;
+/// Ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Does what the command line says.
+pub fn main(cli: Cli) -> ExitCode {
+    let run = match cli.command {
+        Some(Command::Run(arguments)) => arguments,
+        None => Run::default(),
+    };
+    match self::run(&run) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{}", error.render());
+            ExitCode::from(WRONG)
+        }
+    }
+}
+
+/// Runs a scenario and writes its folder.
+///
+/// # Errors
+/// What the user has to mend; nothing has run or been written then.
+pub fn run(arguments: &Run) -> Result<ExitCode, UserError> {
+    let scenario = scenario::load(arguments.scenario.as_deref(), &arguments.sets, arguments.seed)?;
+    let prepared = execute::prepare(&scenario)?;
+    let folder = output::Folder::prepare(arguments.out.as_deref(), &scenario.name)?;
+    // Without a handler Ctrl-C ends the process as usual.
+    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let threads = arguments.threads.unwrap_or(cores);
+    let settings = Settings {
+        threads: threads as usize,
+        shards: arguments.shards.unwrap_or(threads) as u32,
+        output: arguments.output,
+    };
+    let outcome = execute::execute(&scenario, &prepared, &settings)?;
+    let place = folder.finish(&scenario, &outcome)?;
+    match arguments.output {
+        Output::Human => {
+            print!("{}", results::table::table(&outcome.summary));
+            println!("\nrecords, plots and summary: {}", place.display());
+        }
+        Output::Json => println!("{}", outcome.summary.to_json()),
+        Output::Quiet => {}
+    }
+    Ok(verdict(&outcome))
+}
+
+fn verdict(outcome: &Outcome) -> ExitCode {
+    for text in &outcome.unfinished {
+        eprintln!("unfinished: {text}");
+    }
+    if outcome.interrupted {
+        eprintln!("interrupted: what was finished is kept");
+        ExitCode::from(INTERRUPTED)
+    } else if outcome.unfinished.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(UNFINISHED)
+    }
+}

@@ -2,8 +2,9 @@
 
 /// One bit for each sequence number of a window, stored in a ring of 64-bit words.
 ///
-/// Bits outside the window must be clear: the window's user clears a bit when its number leaves.
-#[derive(Clone, Debug)]
+/// Bits outside the window must be clear: the window's user clears a bit when its number leaves. The
+/// default has no room and no allocation; it serves an empty window, and grows by [`RingBits::doubled`].
+#[derive(Clone, Debug, Default)]
 pub struct RingBits {
     words: Vec<u64>,
     /// Number of words minus one.
@@ -47,6 +48,30 @@ impl RingBits {
         self.words[word] &= !(1 << (psn & 63));
     }
 
+    /// Clears the bits of `[from, to)`.
+    #[inline]
+    pub fn clear_range(&mut self, from: u32, to: u32) {
+        let mut psn = from;
+        while psn < to {
+            let end = to.min((psn | 63).saturating_add(1));
+            let word = self.word(psn);
+            self.words[word] &= !((u64::MAX >> (64 - (end - psn))) << (psn & 63));
+            psn = end;
+        }
+    }
+
+    /// Clears those of the 64 bits from `psn` on that are set in `run`, whose lowest bit is that of
+    /// `psn`.
+    #[inline]
+    pub fn clear_run(&mut self, psn: u32, run: u64) {
+        let (word, shift) = (self.word(psn), psn & 63);
+        self.words[word] &= !(run << shift);
+        if shift != 0 {
+            let word = self.word(psn.wrapping_add(64));
+            self.words[word] &= !(run >> (64 - shift));
+        }
+    }
+
     /// The 64 bits from `psn` on, that of `psn` lowest.
     #[inline]
     pub fn run(&self, psn: u32) -> u64 {
@@ -73,10 +98,11 @@ impl RingBits {
         None
     }
 
-    /// A ring of twice the capacity with the same bits for the window `[from, from + capacity)`.
+    /// A ring of twice the capacity, at least 64, with the same bits for the window
+    /// `[from, from + capacity)`.
     #[must_use]
     pub fn doubled(&self, from: u32) -> RingBits {
-        let mut wide = RingBits::new(self.capacity() * 2);
+        let mut wide = RingBits::new((self.capacity() * 2).max(64));
         let end = from + self.capacity();
         let mut next = self.first_set(from, end);
         while let Some(psn) = next {
@@ -108,6 +134,26 @@ mod tests {
                 prop_assert_eq!(first, set.first().copied());
                 let run = (0..64).map(|bit| u64::from(set.contains(&(start + bit))) << bit).sum::<u64>();
                 prop_assert_eq!(bits.run(start), run);
+            }
+        }
+
+        /// Clearing by range and by run takes out what clearing one by one would.
+        #[test]
+        fn clearing_many_is_clearing_each(
+            start in 0u32..10_000, from in 0u32..128, length in 0u32..128, run: u64,
+        ) {
+            let mut full = RingBits::new(128);
+            full.clear_range(start, start);
+            (start..start + 128).for_each(|psn| full.set(psn));
+            let (from, to) = (start + from, start + (from + length).min(128));
+            let mut ranged = full.clone();
+            ranged.clear_range(from, to);
+            let mut run_cleared = full.clone();
+            run_cleared.clear_run(start, run);
+            for psn in start..start + 128 {
+                prop_assert_eq!(ranged.get(psn), !(from..to).contains(&psn));
+                let in_run = psn - start < 64 && run >> (psn - start) & 1 != 0;
+                prop_assert_eq!(run_cleared.get(psn), !in_run);
             }
         }
     }

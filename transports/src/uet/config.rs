@@ -50,6 +50,17 @@ pub enum AckCount {
     Frame,
 }
 
+/// Where the 64 packets of a selective acknowledgement begin (`uet-transport.md` §5.1). An answer to a
+/// marked packet, or to one that asked, always begins at that packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SackBase {
+    /// Where the one before ended, back to the first hole after the last arrival (the UEC reference
+    /// provider): every arrival is reported sooner or later.
+    Walk,
+    /// So that the packet that caused it comes last, not below the first hole (htsim).
+    Packet,
+}
+
 /// Options of NSCC (`uet-cc.md` §1–2).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct NsccOptions {
@@ -98,7 +109,9 @@ pub struct UetConfig {
     pub ack_trigger: u32,
     /// What counts towards it.
     pub ack_count: AckCount,
-    /// Packets that may be outstanding (`MP_RANGE`); a power of two, at least 64.
+    /// Where selective acknowledgements begin.
+    pub sack_base: SackBase,
+    /// Packets that may be outstanding (`MP_RANGE`).
     pub mp_range: u32,
     /// Retransmission timeout of the oldest outstanding packet.
     pub rto: Span,
@@ -141,6 +154,7 @@ impl UetConfig {
             entropy_values: 256,
             ack_trigger: 16 * 1_024,
             ack_count: AckCount::Payload { least: 1_024 },
+            sack_base: SackBase::Walk,
             mp_range: 1_024,
             rto: default_rto(rate, base_rtt),
             rto_backoff: true,
@@ -169,6 +183,7 @@ impl UetConfig {
             spraying: Spraying::Mixed,
             entropy_values: 64,
             ack_count: AckCount::Frame,
+            sack_base: SackBase::Packet,
             mp_range: 1 << 14,
             rto: Span::from_micros(15) + rate.time_for(6 * queue),
             rto_backoff: false,
@@ -184,6 +199,13 @@ impl UetConfig {
     /// Frame of a full data packet: the MTU of the congestion control.
     pub fn mtu(&self) -> u64 {
         u64::from(self.payload) + u64::from(self.header)
+    }
+
+    /// How long a packet sent again `tries` times may stay unanswered. Doubling ends at ten.
+    #[inline]
+    pub fn timeout_after(&self, tries: u8) -> Span {
+        let doublings = if self.rto_backoff { tries.min(10) } else { 0 };
+        self.rto * (1 << doublings)
     }
 }
 
@@ -205,5 +227,17 @@ mod tests {
         };
         assert_eq!(rto(400, 626_650), Span(90_198_000));
         assert_eq!(rto(100, 178_450), Span(100_656_000));
+    }
+
+    /// The specification's timeout doubles with each retransmission up to ten times, the reference's
+    /// never does.
+    #[test]
+    fn backing_off_is_an_option() {
+        let (rate, rtt) = (Rate::from_gbps(400), Span::from_micros(12));
+        let config = UetConfig::new(rate, rtt, true);
+        let doubled = [0, 1, 3, 10, 200].map(|tries| config.timeout_after(tries).0 / config.rto.0);
+        assert_eq!(doubled, [1, 2, 8, 1_024, 1_024]);
+        let htsim = UetConfig::htsim(rate, rtt, true, 600_000);
+        assert_eq!(htsim.timeout_after(7), htsim.rto);
     }
 }

@@ -1,0 +1,65 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Packet-level emulation of Ultra Ethernet fabrics.
+#[derive(Debug, Parser)]
+#[command(name = "ultraloom", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do; `run` with the default scenario if left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXAMPLES: &str = "Examples:
+  ultraloom run
+  ultraloom run topologies/scenarios/incast.toml --set topology.hosts=64 --seed 7
+  ultraloom run my.toml --threads 1 --output json --out results/runs/mine";
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario, all its variants, and compare them.
+    Run(Run),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Default, Args)]
+pub struct Run {
+    /// Scenario file (keys: fabric/cli/SCENARIO.md); without it, all-reduce and all-to-all with Ultra
+    /// Ethernet against RoCE on 128 hosts.
+    pub scenario: Option<PathBuf>,
+    /// Override a key of the scenario; repeatable.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Seed of all random streams; overrides the scenario's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// Threads; changes speed, never results [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+    /// Parts the fabric is cut into; changes speed, never results [default: one a thread].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub shards: Option<u64>,
+    /// Folder for records, summary and plots; must not exist, or be empty [default:
+    /// results/runs/NAME, numbered if taken].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// What a run prints on standard output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Output {
+    /// A table, variants side by side.
+    #[default]
+    Human,
+    /// One JSON object.
+    Json,
+    /// Nothing.
+    Quiet,
+}

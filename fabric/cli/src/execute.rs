@@ -1,0 +1,229 @@
+//! Runs the variants of a scenario, workload by workload.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use fabric::assemble::{Parts, assemble};
+use fabric::engine::Progress;
+use fabric::ids::HostId;
+use fabric::probe::RunRecord;
+use fabric::units::{Span, Time};
+use results::distribution::completion_times;
+use results::flows::FlowSet;
+use results::plot::{Curve, Panel};
+use results::ports::PortSet;
+use results::summary::{
+    CollectiveShape, Context, Figures, RunSummary, VariantSummary, WorkloadSummary,
+};
+use results::unfinished::unfinished;
+use topologies::partition::partition;
+use workloads::Workload as Programs;
+
+use crate::args::Output;
+use crate::error::UserError;
+use crate::prepare::Prepared;
+use crate::progress::Display;
+use crate::scenario::model::{Scenario, Variant, Workload};
+
+/// Set by Ctrl-C: the present run ends after its window, and no other begins.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Simulated time after which a run ends when the scenario does not say: a transport that can make no
+/// progress would retry for ever.
+const UNTIL: Span = Span::from_millis(10_000);
+
+/// How a scenario is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Threads of the engine.
+    pub threads: usize,
+    /// Shards of the fabric.
+    pub shards: u32,
+    /// What is printed, which decides about progress.
+    pub output: Output,
+}
+
+/// All that a scenario's runs gave.
+pub struct Outcome {
+    /// Figures.
+    pub summary: RunSummary,
+    /// Records of flows.
+    pub flows: Vec<FlowSet>,
+    /// Records of ports.
+    pub ports: Vec<PortSet>,
+    /// Completion times, to plot.
+    pub panels: Vec<Panel>,
+    /// What did not finish, by variant and workload.
+    pub unfinished: Vec<String>,
+    /// The run was told to stop.
+    pub interrupted: bool,
+}
+
+/// Prepares all variants: whatever the user has to mend shows before anything runs.
+///
+/// # Errors
+/// The first thing to mend.
+pub fn prepare(scenario: &Scenario) -> Result<Vec<Prepared>, UserError> {
+    scenario.variants.iter().map(Prepared::new).collect()
+}
+
+/// Runs all variants.
+///
+/// # Errors
+/// When a fabric cannot be assembled.
+pub fn execute(
+    scenario: &Scenario,
+    prepared: &[Prepared],
+    settings: &Settings,
+) -> Result<Outcome, UserError> {
+    let mut outcome = Outcome {
+        summary: RunSummary {
+            name: scenario.name.clone(),
+            seed: scenario.seed,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            variants: Vec::new(),
+        },
+        flows: Vec::new(),
+        ports: Vec::new(),
+        panels: Vec::new(),
+        unfinished: Vec::new(),
+        interrupted: false,
+    };
+    for (variant, prepared) in scenario.variants.iter().zip(prepared) {
+        run_variant(scenario, variant, prepared, settings, &mut outcome)?;
+        if STOP.load(Ordering::Relaxed) {
+            outcome.interrupted = true;
+            break;
+        }
+    }
+    Ok(outcome)
+}
+
+fn run_variant(
+    scenario: &Scenario,
+    variant: &Variant,
+    prepared: &Prepared,
+    settings: &Settings,
+    outcome: &mut Outcome,
+) -> Result<(), UserError> {
+    let mut workloads = Vec::new();
+    let mut times: Vec<Span> = Vec::new();
+    for (place, workload) in variant.workloads.iter().enumerate() {
+        let (record, context) = run_one(scenario, variant, workload, prepared, settings)?;
+        let own = completion_times(&record.messages);
+        times.extend(&own);
+        if outcome.panels.len() <= place {
+            outcome.panels.push(Panel { title: workload.name.clone(), curves: Vec::new() });
+        }
+        outcome.panels[place].curves.push(Curve { name: variant.name.clone(), times: own });
+        if let Some(text) = unfinished(&record) {
+            outcome.unfinished.push(format!("{}, {}: {text}", variant.name, workload.name));
+        }
+        let figures = Figures::of(&record, &context);
+        workloads.push(WorkloadSummary { name: workload.name.clone(), figures });
+        keep(variant, workload, prepared, record, outcome);
+        if STOP.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    times.sort_unstable();
+    let figures = match workloads.as_slice() {
+        [only] => only.figures.clone(),
+        several => {
+            Figures::together(&several.iter().map(|w| &w.figures).collect::<Vec<_>>(), &times)
+        }
+    };
+    outcome.summary.variants.push(VariantSummary {
+        name: variant.name.clone(),
+        figures,
+        workloads,
+    });
+    Ok(())
+}
+
+/// Keeps the records of a run.
+fn keep(
+    variant: &Variant,
+    workload: &Workload,
+    prepared: &Prepared,
+    record: RunRecord,
+    outcome: &mut Outcome,
+) {
+    let name = |node| prepared.graph.name(node);
+    let ports = record.ports.iter().map(|port| (*port, name(port.node), name(port.peer)));
+    outcome.ports.push(PortSet {
+        variant: variant.name.clone(),
+        workload: workload.name.clone(),
+        ports: ports.collect(),
+    });
+    outcome.flows.push(FlowSet {
+        variant: variant.name.clone(),
+        workload: workload.name.clone(),
+        messages: record.messages,
+    });
+}
+
+fn run_one(
+    scenario: &Scenario,
+    variant: &Variant,
+    workload: &Workload,
+    prepared: &Prepared,
+    settings: &Settings,
+) -> Result<(RunRecord, Context), UserError> {
+    let programs = prepared.workload(workload, scenario.seed)?;
+    let mut context = context(&programs, settings);
+    let graph = &prepared.graph;
+    let shard_of = partition(graph, settings.shards, &programs.couplings);
+    let seed = scenario.seed;
+    let transport = &prepared.behaviour.transport;
+    let run = assemble(Parts {
+        graph,
+        config: &prepared.behaviour.fabric,
+        endpoints: (0..graph.hosts).map(|host| transport.endpoint(HostId(host), seed)).collect(),
+        programs: programs.programs,
+        couplings: &programs.couplings,
+        shard_of: &shard_of,
+        faults: &prepared.faults,
+        seed,
+    });
+    let run = run.map_err(|error| match &variant.topology.origin {
+        Some(origin) => UserError::at(origin, error.to_string()),
+        None => UserError::new(error.to_string()),
+    })?;
+    context.shards = run.shards() as u64;
+    let progress = Arc::new(Progress::default());
+    let title = format!("{} {}", variant.name, workload.name);
+    let shown = Arc::clone(&progress);
+    let display = Display::start(&title, context.messages, settings.output, shown, &STOP);
+    let until = Time(variant.until.unwrap_or(UNTIL).0);
+    #[allow(clippy::disallowed_methods, reason = "the command measures how long the engine takes")]
+    let start = Instant::now();
+    let record = run.execute(settings.threads, until, &progress);
+    context.wall_s = start.elapsed().as_secs_f64();
+    drop(display);
+    context.peak_rss_bytes = peak_rss_bytes();
+    Ok((record, context))
+}
+
+fn context(programs: &Programs, settings: &Settings) -> Context {
+    Context {
+        messages: programs.messages,
+        collective: programs.collective.map(|collective| CollectiveShape {
+            kind: collective.name().to_owned(),
+            ranks: collective.ranks,
+            bytes: collective.bytes,
+            bus_factor: collective.bus_factor(),
+        }),
+        threads: settings.threads as u64,
+        ..Context::default()
+    }
+}
+
+/// The most memory that this process has had, where the system tells (Linux); else 0.
+fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.unwrap_or(0) * 1_024
+}

@@ -1,0 +1,9 @@
+//! The `ultraloom` binary.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    ultraloom::main(ultraloom::args::Cli::parse())
+}

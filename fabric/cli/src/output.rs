@@ -1,0 +1,128 @@
+//! The output folder: written beside its place and moved there whole, so that nothing is half-written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::UserError;
+use crate::execute::Outcome;
+use crate::scenario::model::Scenario;
+
+/// Where runs go unless said otherwise.
+const RUNS: &str = "results/runs";
+
+/// A folder that will appear when it is complete.
+pub struct Folder {
+    place: PathBuf,
+    partial: PathBuf,
+}
+
+/// What made the folder, and how to make it again.
+#[derive(Serialize)]
+struct Manifest<'a> {
+    name: &'a str,
+    version: &'static str,
+    seed: u64,
+    /// Runs the same again: `ultraloom run scenario.toml`.
+    scenario: &'static str,
+    variants: Vec<&'a str>,
+    files: Vec<&'static str>,
+}
+
+impl Folder {
+    /// Prepares the folder asked for, or a free one for a scenario of this name.
+    ///
+    /// # Errors
+    /// When something is in the way or the folder cannot be made.
+    pub fn prepare(asked: Option<&Path>, name: &str) -> Result<Folder, UserError> {
+        let place = match asked {
+            Some(path) => asked_for(path)?,
+            None => free(Path::new(RUNS), &name.replace(' ', "-")),
+        };
+        let file_name = place.file_name().ok_or_else(|| {
+            UserError::new(format!("{} is no name for an output folder", place.display()))
+        })?;
+        let hidden = format!(".{}.partial-{}", file_name.to_string_lossy(), std::process::id());
+        let partial = place.with_file_name(hidden);
+        fs::create_dir_all(&partial).map_err(|error| cannot("make", &partial, &error))?;
+        Ok(Folder { place, partial })
+    }
+
+    /// Writes everything and moves the folder to its place; returns where that is.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn finish(self, scenario: &Scenario, outcome: &Outcome) -> Result<PathBuf, UserError> {
+        let svg = results::plot::svg(&scenario.name, &outcome.panels).map_err(UserError::new)?;
+        let png = results::plot::png(&svg).map_err(UserError::new)?;
+        let flows = results::flows::flows(&outcome.flows);
+        let ports = results::ports::ports(&outcome.ports);
+        let mut files: Vec<(&'static str, Vec<u8>)> = vec![
+            ("summary.json", outcome.summary.to_json().into_bytes()),
+            ("scenario.toml", scenario.resolved.clone().into_bytes()),
+            ("flows.parquet", flows),
+            ("ports.parquet", ports),
+            ("completion.svg", svg.into_bytes()),
+            ("completion.png", png),
+        ];
+        let manifest = Manifest {
+            name: &scenario.name,
+            version: env!("CARGO_PKG_VERSION"),
+            seed: scenario.seed,
+            scenario: "scenario.toml",
+            variants: scenario.variants.iter().map(|variant| variant.name.as_str()).collect(),
+            files: files.iter().map(|(name, _)| *name).collect(),
+        };
+        let manifest = serde_json::to_vec_pretty(&manifest)
+            .map_err(|error| UserError::new(format!("the manifest cannot be written: {error}")))?;
+        files.push(("manifest.json", manifest));
+        for (name, content) in &files {
+            let path = self.partial.join(name);
+            fs::write(&path, content).map_err(|error| cannot("write", &path, &error))?;
+        }
+        if self.place.is_dir() {
+            fs::remove_dir(&self.place).map_err(|error| cannot("replace", &self.place, &error))?;
+        }
+        fs::rename(&self.partial, &self.place)
+            .map_err(|error| cannot("make", &self.place, &error))?;
+        Ok(self.place.clone())
+    }
+}
+
+impl Drop for Folder {
+    /// What was not finished leaves nothing behind.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.partial);
+    }
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> UserError {
+    UserError::new(format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// The folder asked for: it must not exist, or be empty.
+fn asked_for(path: &Path) -> Result<PathBuf, UserError> {
+    let in_the_way = |what: &str| {
+        let message = format!("the output folder {} {what}", path.display());
+        UserError::new(message).help("choose another with --out, or remove it")
+    };
+    if path.is_dir() {
+        let mut entries = fs::read_dir(path).map_err(|error| cannot("read", path, &error))?;
+        if entries.next().is_some() {
+            return Err(in_the_way("exists and is not empty"));
+        }
+    } else if path.exists() {
+        return Err(in_the_way("is a file"));
+    }
+    std::path::absolute(path).map_err(|error| cannot("find", path, &error))
+}
+
+/// `NAME`, or the first of `NAME-2`, `NAME-3`, … that is free.
+fn free(folder: &Path, name: &str) -> PathBuf {
+    let numbered = |number: u32| match number {
+        1 => folder.join(name),
+        _ => folder.join(format!("{name}-{number}")),
+    };
+    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+}

@@ -1,0 +1,348 @@
+//! Queues, marking, trimming, buffers and transports, by profile.
+
+use std::sync::Arc;
+
+use fabric::assemble::set_aside;
+use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer};
+use fabric::graph::Graph;
+use fabric::ids::{Class, HostId};
+use fabric::units::{Rate, Ratio, Span};
+use topologies::properties::Diameter;
+use transports::AnyEndpoint;
+use transports::roce::Roce;
+use transports::roce::config::{Congestion as RoceCongestion, Preset, RoceConfig};
+use transports::uet::Uet;
+use transports::uet::config::{Congestion, UetConfig};
+
+use crate::error::UserError;
+use crate::scenario::model::{Profile, RoceOptions, SwitchOptions, Transport, UetOptions, Variant};
+
+/// Frames of the reference simulator: header of data, and every control packet.
+const HTSIM_HEADER: u64 = 64;
+/// Preamble and inter-frame gap.
+const PREAMBLE_AND_GAP: u16 = 20;
+/// What a trimmed packet is cut to.
+const TRIM_BYTES: u16 = 64;
+/// Shared buffer, unless headroom needs more.
+const BUFFER: u64 = 32 << 20;
+/// Control queues of a lossless fabric; acknowledgements are short and never fill it.
+const CONTROL_LIMIT: u64 = 4 << 20;
+
+/// Default link delay and switch latency of a profile.
+pub fn delays(profile: Profile) -> (Span, Span) {
+    match profile {
+        Profile::Ethernet => (Span::from_nanos(300), Span::from_nanos(400)),
+        Profile::Htsim => (Span::from_micros(1), Span::ZERO),
+    }
+}
+
+/// The transport of a variant.
+#[derive(Clone, Debug)]
+pub enum TransportConfig {
+    /// UET.
+    Uet(Arc<UetConfig>),
+    /// RoCE.
+    Roce(Arc<RoceConfig>),
+}
+
+impl TransportConfig {
+    /// A host's endpoint.
+    pub fn endpoint(&self, host: HostId, seed: u64) -> AnyEndpoint {
+        match self {
+            TransportConfig::Uet(config) => {
+                let shared = Arc::clone(config);
+                match config.congestion {
+                    Congestion::Nscc => AnyEndpoint::UetNscc(Uet::new(host, shared, seed)),
+                    Congestion::Constant => AnyEndpoint::UetConstant(Uet::new(host, shared, seed)),
+                }
+            }
+            TransportConfig::Roce(config) => {
+                AnyEndpoint::Roce(Roce::new(host, Arc::clone(config), seed))
+            }
+        }
+    }
+}
+
+/// How a fabric and its hosts behave.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// The fabric.
+    pub fabric: FabricConfig,
+    /// The hosts.
+    pub transport: TransportConfig,
+    /// Longest unloaded round trip.
+    pub base_rtt: Span,
+}
+
+/// What sizes are derived from.
+struct Basis {
+    profile: Profile,
+    rate: Rate,
+    base_rtt: Span,
+    /// Frame of a full data packet.
+    frame: u64,
+}
+
+impl Basis {
+    /// The bandwidth-delay product; htsim rounds it up to whole packets.
+    fn bdp(&self) -> u64 {
+        let bytes = self.rate.bytes_in(self.base_rtt);
+        match self.profile {
+            Profile::Ethernet => bytes,
+            Profile::Htsim => bytes.div_ceil(self.frame) * self.frame,
+        }
+    }
+
+    /// A number of tenths of the bandwidth-delay product, rounded likewise.
+    fn tenths(&self, tenths: u64) -> u64 {
+        match self.profile {
+            Profile::Ethernet => self.bdp() * tenths / 10,
+            Profile::Htsim => (self.bdp() / self.frame * tenths).div_ceil(10) * self.frame,
+        }
+    }
+}
+
+impl Behaviour {
+    /// The behaviour of a variant on a graph.
+    ///
+    /// # Errors
+    /// When options do not fit each other.
+    pub fn new(variant: &Variant, graph: &Graph) -> Result<Behaviour, UserError> {
+        let profile = variant.profile;
+        let rate = graph.links.first().map_or(Rate::from_gbps(400), |link| link.rate);
+        let overhead = if profile == Profile::Htsim { 0 } else { PREAMBLE_AND_GAP };
+        let host_latency = variant.topology.host_latency.unwrap_or(match profile {
+            Profile::Ethernet => Span::from_nanos(500),
+            Profile::Htsim => Span::ZERO,
+        });
+        let (frame, ack) = frames(&variant.transport, profile);
+        let wire = u64::from(overhead);
+        let base_rtt = Diameter::of(graph).base_rtt(frame + wire, ack + wire, host_latency);
+        let basis = Basis { profile, rate, base_rtt, frame };
+        let switch = &variant.switch;
+        let (transport, classes, host_facing) = match &variant.transport {
+            Transport::Uet(options) => uet(&basis, options, switch),
+            Transport::Roce(options) => roce(&basis, options, switch),
+        };
+        let lossless = classes[Class::DATA.index()].lossless;
+        let mut fabric = FabricConfig {
+            reference_rate: rate,
+            classes,
+            host_facing,
+            buffer: Buffer::PerQueue,
+            frame_overhead: overhead,
+            host_latency,
+            pfc_bytes: 64,
+        };
+        if lossless {
+            fabric.buffer = Buffer::Shared(shared(variant, graph, &fabric, frame + wire));
+        }
+        Ok(Behaviour { fabric, transport, base_rtt })
+    }
+}
+
+/// Frames of a full data packet and of an acknowledgement.
+fn frames(transport: &Transport, profile: Profile) -> (u64, u64) {
+    // The frame sizes do not depend on rate and round trip, which are not known yet.
+    let (rate, rtt) = (Rate::from_gbps(400), Span::from_micros(10));
+    match (transport, profile) {
+        (Transport::Uet(options), profile) => {
+            let config = match profile {
+                Profile::Ethernet => UetConfig::new(rate, rtt, true),
+                Profile::Htsim => UetConfig::htsim(rate, rtt, true, 0),
+            };
+            let payload = options.payload.unwrap_or(config.payload);
+            (u64::from(payload) + u64::from(config.header), u64::from(config.ack_bytes))
+        }
+        (Transport::Roce(options), Profile::Ethernet) => {
+            let config = RoceConfig::new(rate, options.preset, None);
+            let payload = options.payload.unwrap_or(config.payload);
+            (u64::from(payload) + u64::from(config.header), u64::from(config.ack_bytes))
+        }
+        (Transport::Roce(options), Profile::Htsim) => {
+            (u64::from(options.payload.unwrap_or(4_086)) + HTSIM_HEADER, HTSIM_HEADER)
+        }
+    }
+}
+
+type Parts = (TransportConfig, Vec<ClassConfig>, Option<Vec<ClassConfig>>);
+
+fn class(limit: u64, overflow: Overflow) -> ClassConfig {
+    ClassConfig { limit, ecn: None, overflow, schedule: Schedule::Strict, lossless: false }
+}
+
+fn ecn(kmin: u64, kmax: u64, pmax: Ratio, switch: &SwitchOptions) -> Option<Ecn> {
+    let kmin = switch.ecn_kmin.unwrap_or(kmin);
+    Some(Ecn {
+        kmin,
+        kmax: switch.ecn_kmax.unwrap_or(kmax).max(kmin),
+        pmax: switch.ecn_pmax.unwrap_or(pmax),
+    })
+}
+
+/// UET: trimming or dropping queues by `uet-cc.md` §5, in the form of the profile.
+fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
+    let htsim = basis.profile == Profile::Htsim;
+    let trimming = options.trimming.unwrap_or(true);
+    let bdp = basis.bdp();
+    let queue = switch.queue.unwrap_or(if trimming { bdp } else { 5 * bdp });
+    let (bytes, to) = (TRIM_BYTES, Class::CONTROL);
+    let overflow = match (trimming, htsim) {
+        (true, true) => Overflow::CoinTrim { bytes, to },
+        (true, false) => Overflow::Trim { bytes, to },
+        (false, true) => Overflow::CoinDrop,
+        (false, false) => Overflow::TailDrop,
+    };
+    let control = class(if htsim { 2 * queue } else { bdp }, Overflow::TailDrop);
+    let marks = ecn(basis.tenths(2), basis.tenths(8), Ratio::ONE, switch);
+    let lossless = switch.lossless.unwrap_or(false);
+    let limit = if lossless { u64::MAX } else { queue };
+    let data = ClassConfig { ecn: marks, lossless, ..class(limit, overflow) };
+    // UE 1.0 §3.6.17: the last hop may hold half as much again before it trims.
+    let last_hop = (!htsim && trimming && !lossless && switch.queue.is_none())
+        .then(|| vec![control, ClassConfig { limit: queue * 3 / 2, ..data }]);
+    let config = uet_config(basis, options, trimming, queue);
+    (TransportConfig::Uet(Arc::new(config)), vec![control, data], last_hop)
+}
+
+fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -> UetConfig {
+    let mut config = match basis.profile {
+        Profile::Ethernet => UetConfig::new(basis.rate, basis.base_rtt, trimming),
+        Profile::Htsim => UetConfig::htsim(basis.rate, basis.base_rtt, trimming, queue),
+    };
+    fn put<T: Copy>(place: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *place = value;
+        }
+    }
+    put(&mut config.congestion, options.congestion);
+    put(&mut config.spraying, options.spraying);
+    put(&mut config.entropy_values, options.entropy_values);
+    put(&mut config.payload, options.payload);
+    put(&mut config.mp_range, options.mp_range);
+    put(&mut config.ack_trigger, options.ack_trigger);
+    put(&mut config.ack_count, options.ack_count);
+    put(&mut config.rto, options.rto);
+    put(&mut config.rto_backoff, options.rto_backoff);
+    put(&mut config.pdc_scope, options.pdc_scope);
+    put(&mut config.window_for_mtu, options.window_for_mtu);
+    put(&mut config.request_below_trigger, options.request_below_trigger);
+    put(&mut config.control_weight, options.control_weight.map(|w| (w > 0).then_some(w)));
+    put(&mut config.timeout_keeps_entropy, options.timeout_keeps_entropy);
+    let nscc = &mut config.nscc;
+    put(&mut nscc.quick_adapt_targets, options.quick_adapt_targets.map(|t| (t > 0.0).then_some(t)));
+    put(&mut nscc.continue_without_sample, options.continue_without_sample);
+    put(&mut nscc.count_lost_as_ignored, options.count_lost_as_ignored);
+    put(&mut nscc.nack_leaves_flight_first, options.nack_leaves_flight_first);
+    put(&mut nscc.delay_weight, options.delay_weight);
+    config
+}
+
+/// RoCE: data lossless over a shared buffer, marked as the preset's source does.
+fn roce(basis: &Basis, options: &RoceOptions, switch: &SwitchOptions) -> Parts {
+    let at = |bytes: u64, gbps: u64| {
+        let scaled = u128::from(bytes) * u128::from(basis.rate.bits_per_second());
+        (scaled / (u128::from(gbps) * 1_000_000_000)) as u64
+    };
+    let marks = match options.preset {
+        // SimAI's map for 400 Gb/s, the HPCC authors' at 200.
+        Preset::Mellanox => ecn(at(800_000, 400), at(3_200_000, 400), Ratio::new(1, 5), switch),
+        // SIGCOMM 2015, at 40 Gb/s.
+        Preset::Paper => ecn(at(5_000, 40), at(200_000, 40), Ratio::new(1, 100), switch),
+    };
+    let lossless = switch.lossless.unwrap_or(true);
+    let limit = if lossless { u64::MAX } else { switch.queue.unwrap_or(5 * basis.bdp()) };
+    let data = ClassConfig { ecn: marks, lossless, ..class(limit, Overflow::TailDrop) };
+    let control = class(CONTROL_LIMIT, Overflow::TailDrop);
+    let window = options.window.then(|| basis.rate.bytes_in(basis.base_rtt));
+    let mut config = RoceConfig::new(basis.rate, options.preset, window);
+    if basis.profile == Profile::Htsim {
+        config = RoceConfig {
+            payload: 4_086,
+            header: HTSIM_HEADER as u16,
+            first_header: 0,
+            ack_bytes: HTSIM_HEADER as u16,
+            cnp_bytes: HTSIM_HEADER as u16,
+            ..config
+        };
+    }
+    config.payload = options.payload.unwrap_or(config.payload);
+    config.ack_every = options.ack_every.unwrap_or(config.ack_every);
+    config.timeout = options.timeout.or(config.timeout);
+    if !options.dcqcn {
+        config.congestion = RoceCongestion::None;
+    }
+    (TransportConfig::Roce(Arc::new(config)), vec![control, data], None)
+}
+
+/// The shared buffer: as said, or large enough for headroom and as much again.
+fn shared(variant: &Variant, graph: &Graph, fabric: &FabricConfig, frame: u64) -> SharedBuffer {
+    let shared = SharedBuffer {
+        bytes: BUFFER,
+        reserve: 4_096,
+        headroom_bdps: 3,
+        // A frame in the way at each end, and the frame on its way at each end.
+        headroom_bytes: 4 * frame,
+        alpha_shift: 3,
+        resume_offset: 3_072,
+    };
+    let least = 2 * set_aside(graph, fabric, &shared);
+    SharedBuffer { bytes: variant.topology.buffer.unwrap_or(BUFFER.max(least)), ..shared }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Source;
+    use crate::prepare::Prepared;
+    use crate::scenario::from_source;
+
+    fn prepared(text: &str) -> Prepared {
+        let source = Source { name: "x.toml".into(), text: text.into(), folder: None };
+        let scenario = from_source(&Arc::new(source), &[], None).unwrap();
+        Prepared::new(&scenario.variants[0]).unwrap()
+    }
+
+    const WORKLOAD: &str = "[workload]\nkind = \"permutation\"\nbytes = 10\n";
+
+    /// The htsim profile gives the reference's queue, thresholds and timeout at 400 and 100 Gb/s.
+    #[test]
+    fn the_htsim_profile_has_the_reference_sizes() {
+        for (rate, hosts, queue, kmin, kmax, rto) in [
+            (400, 128, 626_650, 128_650, 502_150, 90_198_000),
+            (100, 16, 178_450, 37_350, 145_250, 100_656_000),
+        ] {
+            let text = format!(
+                "profile = \"htsim\"\n[topology]\nhosts = {hosts}\nlink_rate = \"{rate} Gb/s\"\n{WORKLOAD}"
+            );
+            let Behaviour { fabric, transport, .. } = prepared(&text).behaviour;
+            let data = fabric.classes[1];
+            assert_eq!((data.limit, fabric.classes[0].limit), (queue, 2 * queue));
+            assert_eq!(data.ecn, Some(Ecn { kmin, kmax, pmax: Ratio::ONE }));
+            let TransportConfig::Uet(config) = transport else { panic!("UET") };
+            assert_eq!(config.rto, Span(rto));
+        }
+    }
+
+    /// The default profile counts headers, preamble and gap, and lets the last hop hold more.
+    #[test]
+    fn the_default_profile_is_ethernet() {
+        let Behaviour { fabric, base_rtt, .. } = prepared(WORKLOAD).behaviour;
+        assert_eq!(fabric.frame_overhead, 20);
+        // 12 links of 300 ns, 10 switches of 400 ns, 2 hosts of 500 ns, 6 × (4222 + 98) B at 20 ps.
+        assert_eq!(base_rtt, Span(3_600_000 + 4_000_000 + 1_000_000 + 518_400));
+        let bdp = base_rtt.0 / 20;
+        assert_eq!(fabric.classes[1].limit, bdp);
+        assert_eq!(fabric.host_facing.unwrap()[1].limit, bdp * 3 / 2);
+    }
+
+    /// RoCE gets a lossless class over a buffer that its headroom fits into.
+    #[test]
+    fn roce_is_lossless_by_default() {
+        let text = format!("[transport]\nkind = \"roce\"\n{WORKLOAD}");
+        let prepared = prepared(&text);
+        let Buffer::Shared(shared) = prepared.behaviour.fabric.buffer else { panic!("shared") };
+        assert!(prepared.behaviour.fabric.classes[1].lossless);
+        assert!(shared.bytes > set_aside(&prepared.graph, &prepared.behaviour.fabric, &shared));
+    }
+}

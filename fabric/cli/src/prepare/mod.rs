@@ -1,0 +1,211 @@
+//! From a variant to what the engine takes: a graph, its behaviour, a transport, programs, faults.
+//!
+//! - this file: the graph, programs and faults
+//! - [`behaviour`]: queues, marking and transports by profile
+
+pub mod behaviour;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use fabric::fault::{Change, Direction, Fault};
+use fabric::graph::Graph;
+use fabric::ids::LinkId;
+use fabric::units::{Rate, Ratio, Time};
+use topologies::build::{self, Common, LeafSpine};
+use topologies::error::TopologyError;
+use topologies::links;
+use topologies::placement::place;
+use workloads::matrix::{self, Matrix};
+use workloads::{all_to_all, flows, patterns, ring};
+
+use crate::error::{Origin, UserError};
+use crate::scenario::model::{
+    FaultKind, File, LinkName, Profile, Ranks, Topology, TopologyKind, Variant, Workload,
+    WorkloadKind,
+};
+use crate::scenario::tree;
+use behaviour::Behaviour;
+
+/// A variant, ready to run any of its workloads.
+pub struct Prepared {
+    /// The fabric.
+    pub graph: Graph,
+    /// How its elements and transports behave.
+    pub behaviour: Behaviour,
+    /// Changes of links.
+    pub faults: Vec<Fault>,
+    /// Matrices that workloads name, by path.
+    matrices: BTreeMap<PathBuf, Matrix>,
+}
+
+/// Hosts of a fabric whose size nothing else says.
+const DEFAULT_HOSTS: u32 = 128;
+
+impl Prepared {
+    /// Prepares a variant.
+    ///
+    /// # Errors
+    /// What the user has to mend in the scenario or in a file it names.
+    pub fn new(variant: &Variant) -> Result<Prepared, UserError> {
+        let mut matrices = BTreeMap::new();
+        for workload in &variant.workloads {
+            if let WorkloadKind::Matrix(file) = &workload.kind {
+                matrices.insert(file.path.clone(), read_matrix(file)?);
+            }
+        }
+        let nodes = matrices.values().map(|matrix| matrix.nodes).max();
+        let graph = graph(variant, nodes.unwrap_or(DEFAULT_HOSTS))?;
+        let behaviour = Behaviour::new(variant, &graph)?;
+        let faults = faults(variant, &graph)?;
+        let prepared = Prepared { graph, behaviour, faults, matrices };
+        for workload in &variant.workloads {
+            prepared.workload(workload, 0)?;
+        }
+        Ok(prepared)
+    }
+
+    /// The programs of a workload.
+    ///
+    /// # Errors
+    /// When it does not fit the fabric.
+    pub fn workload(
+        &self,
+        workload: &Workload,
+        seed: u64,
+    ) -> Result<workloads::Workload, UserError> {
+        let hosts = self.graph.hosts;
+        let wrong = |message: String| match &workload.origin {
+            Some(origin) => UserError::at(origin, message),
+            None => UserError::new(message),
+        };
+        let seat = |ranks: &Ranks| {
+            let count = ranks.count.unwrap_or(hosts);
+            place(count, hosts, ranks.placement, seed).map_err(|error| wrong(error.to_string()))
+        };
+        match &workload.kind {
+            WorkloadKind::Matrix(file) => {
+                let matrix = &self.matrices[&file.path];
+                if matrix.nodes > hosts {
+                    let message = format!(
+                        "{} is written for {} hosts; the fabric has {hosts}",
+                        file.path.display(),
+                        matrix.nodes
+                    );
+                    return Err(UserError::at(&file.origin, message));
+                }
+                Ok(flows::flows(matrix, hosts))
+            }
+            WorkloadKind::Permutation { bytes, seed } => {
+                Ok(flows::flows(&patterns::permutation(hosts, *bytes, *seed), hosts))
+            }
+            WorkloadKind::Incast { bytes, senders, receiver } => {
+                let senders = senders.unwrap_or(hosts - 1);
+                let matrix = patterns::incast(hosts, senders, *receiver, *bytes).map_err(wrong)?;
+                Ok(flows::flows(&matrix, hosts))
+            }
+            WorkloadKind::AllReduce { bytes, ranks } => {
+                ring::all_reduce(hosts, &seat(ranks)?, *bytes).map_err(wrong)
+            }
+            WorkloadKind::AllToAll { bytes, window, ranks } => {
+                all_to_all::all_to_all(hosts, &seat(ranks)?, *bytes, *window).map_err(wrong)
+            }
+        }
+    }
+}
+
+fn read_matrix(file: &File) -> Result<Matrix, UserError> {
+    let source = tree::read(&file.path, Some(&file.origin))?;
+    matrix::parse(&source.text)
+        .map_err(|error| UserError::in_text(&source, error.line, error.column, &error.message))
+}
+
+fn graph(variant: &Variant, hosts: u32) -> Result<Graph, UserError> {
+    let Topology { kind, origin, .. } = &variant.topology;
+    let common = common(&variant.topology, variant.profile);
+    let hosts = variant.topology.hosts.unwrap_or(hosts);
+    let built = match kind {
+        TopologyKind::FatTree => build::fat_tree(hosts, &common),
+        TopologyKind::SingleSwitch => build::single_switch(hosts, &common),
+        TopologyKind::Dumbbell { bottleneck_rate } => {
+            build::dumbbell(hosts, bottleneck_rate.unwrap_or(common.link_rate), &common)
+        }
+        TopologyKind::LeafSpine { hosts_per_leaf, spines, uplink_rate, oversubscription } => {
+            let shape = LeafSpine {
+                hosts,
+                hosts_per_leaf: *hosts_per_leaf,
+                uplink_rate: uplink_rate.unwrap_or(common.link_rate),
+                spines: *spines,
+                oversubscription: oversubscription.unwrap_or(Ratio::ONE),
+            };
+            build::leaf_spine(&shape, &common)
+        }
+        TopologyKind::File(file) => return read_topology(file),
+    };
+    built.map_err(|error: TopologyError| match origin {
+        Some(origin) => UserError::at(origin, format!("impossible topology: {error}")),
+        None => UserError::new(format!("impossible topology: {error}")),
+    })
+}
+
+fn read_topology(file: &File) -> Result<Graph, UserError> {
+    let source = tree::read(&file.path, Some(&file.origin))?;
+    let clos = topologies::htsim_topo::parse(&source.text)
+        .map_err(|error| UserError::in_text(&source, error.line, error.column, &error.message))?;
+    clos.build().map_err(|error| UserError::at(&file.origin, error.to_string()))
+}
+
+/// Rates and delays, as said or by profile.
+fn common(topology: &Topology, profile: Profile) -> Common {
+    let (delay, latency) = behaviour::delays(profile);
+    Common {
+        link_rate: topology.link_rate.unwrap_or(Rate::from_gbps(400)),
+        link_delay: topology.link_delay.unwrap_or(delay),
+        switch_latency: topology.switch_latency.unwrap_or(latency),
+    }
+}
+
+fn faults(variant: &Variant, graph: &Graph) -> Result<Vec<Fault>, UserError> {
+    let mut faults = Vec::new();
+    for fault in &variant.faults {
+        let at = Time(fault.at.0);
+        let mut add = |link, direction, change| faults.push(Fault { at, link, direction, change });
+        match &fault.kind {
+            FaultKind::LinkDown(name) => {
+                add(find(graph, name, &fault.origin)?, Direction::Both, Change::Down);
+            }
+            FaultKind::LinkUp(name) => {
+                add(find(graph, name, &fault.origin)?, Direction::Both, Change::Up);
+            }
+            FaultKind::LinkRate(name, ratio) => {
+                let change = Change::Rate { ratio: *ratio, queues: false };
+                add(find(graph, name, &fault.origin)?, Direction::Both, change);
+            }
+            FaultKind::DegradeCoreLinks { count, ratio } => {
+                let links = links::core_links(graph, *count);
+                if links.len() < *count {
+                    let message = format!("the fabric has only {} such links", links.len());
+                    return Err(UserError::at(&fault.origin, message));
+                }
+                let change = Change::Rate { ratio: *ratio, queues: true };
+                links.into_iter().for_each(|link| add(link, Direction::Down, change));
+            }
+        }
+    }
+    Ok(faults)
+}
+
+fn find(graph: &Graph, name: &LinkName, origin: &Origin) -> Result<LinkId, UserError> {
+    let node = |text: &String| {
+        graph.find(text).ok_or_else(|| {
+            let tiers = graph.tier_names.join(":N, ");
+            let message = format!("there is no node `{text}` in this fabric");
+            UserError::at(origin, message).help(format!("nodes are host:N, {tiers}:N, from 0"))
+        })
+    };
+    let (a, b) = (node(&name.a)?, node(&name.b)?);
+    let found = links::between(graph, a, b).first().copied();
+    found.ok_or_else(|| {
+        UserError::at(origin, format!("there is no link between {} and {}", name.a, name.b))
+    })
+}

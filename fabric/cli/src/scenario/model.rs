@@ -1,0 +1,291 @@
+//! A scenario as data.
+
+use fabric::units::{Rate, Ratio, Span};
+use topologies::placement::Placement;
+use transports::roce::config::Preset;
+use transports::uet::config::{AckCount, Congestion, PdcScope, Spraying};
+
+use crate::error::Origin;
+
+/// A scenario, checked and complete.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// Seed of all random streams.
+    pub seed: u64,
+    /// What is compared.
+    pub variants: Vec<Variant>,
+    /// The scenario after all overrides, as TOML.
+    pub resolved: String,
+}
+
+/// One of the things compared.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Its name.
+    pub name: String,
+    /// Modelling conventions.
+    pub profile: Profile,
+    /// The fabric.
+    pub topology: Topology,
+    /// Switches, where they differ from the profile's.
+    pub switch: SwitchOptions,
+    /// The transport.
+    pub transport: Transport,
+    /// What is sent, one after the other.
+    pub workloads: Vec<Workload>,
+    /// Changes of links.
+    pub faults: Vec<Fault>,
+    /// Simulated time after which a run ends.
+    pub until: Option<Span>,
+}
+
+/// Modelling conventions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Profile {
+    /// Frames with all headers, preamble and gap; switches and hosts take time.
+    Ethernet,
+    /// The reference simulator's (`htsim-profile.md`).
+    Htsim,
+}
+
+/// `[topology]`.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    /// Its shape.
+    pub kind: TopologyKind,
+    /// Hosts; `None`: as many as the first matrix has, or 128.
+    pub hosts: Option<u32>,
+    /// Rate of links.
+    pub link_rate: Option<Rate>,
+    /// Delay of links.
+    pub link_delay: Option<Span>,
+    /// Latency of switches.
+    pub switch_latency: Option<Span>,
+    /// Receive latency of hosts.
+    pub host_latency: Option<Span>,
+    /// Shared buffer of a lossless switch, in bytes.
+    pub buffer: Option<u64>,
+    /// Where the section stands.
+    pub origin: Option<Origin>,
+}
+
+/// Shapes of fabrics.
+#[derive(Clone, Debug)]
+pub enum TopologyKind {
+    /// Three tiers, k-ary.
+    FatTree,
+    /// Two tiers.
+    LeafSpine {
+        /// Hosts on a leaf.
+        hosts_per_leaf: u32,
+        /// Number of spines.
+        spines: Option<u32>,
+        /// Rate of uplinks.
+        uplink_rate: Option<Rate>,
+        /// Host bandwidth over uplink bandwidth.
+        oversubscription: Option<Ratio>,
+    },
+    /// One switch.
+    SingleSwitch,
+    /// Two switches and a link.
+    Dumbbell {
+        /// Rate of the link between the switches.
+        bottleneck_rate: Option<Rate>,
+    },
+    /// A topology file.
+    File(File),
+}
+
+/// A file that a scenario names.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its path, resolved against the scenario's folder.
+    pub path: std::path::PathBuf,
+    /// Where it is named.
+    pub origin: Origin,
+}
+
+/// `[switch]`: byte counts hold for ports at the hosts' link rate.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct SwitchOptions {
+    /// Bytes below which nothing is marked.
+    pub ecn_kmin: Option<u64>,
+    /// Bytes above which all is marked.
+    pub ecn_kmax: Option<u64>,
+    /// Chance of a mark just below `ecn_kmax`.
+    pub ecn_pmax: Option<Ratio>,
+    /// Most bytes in a data queue.
+    pub queue: Option<u64>,
+    /// Priority flow control on the data class.
+    pub lossless: Option<bool>,
+}
+
+/// `[transport]`.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Transport {
+    /// Ultra Ethernet Transport.
+    Uet(UetOptions),
+    /// RoCEv2.
+    Roce(RoceOptions),
+}
+
+/// UET, where it differs from the profile's.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct UetOptions {
+    /// Congestion control.
+    pub congestion: Option<Congestion>,
+    /// Choice of entropy values.
+    pub spraying: Option<Spraying>,
+    /// Number of entropy values.
+    pub entropy_values: Option<u16>,
+    /// Whether switches trim.
+    pub trimming: Option<bool>,
+    /// Payload of a full packet.
+    pub payload: Option<u16>,
+    /// Packets that may be outstanding.
+    pub mp_range: Option<u32>,
+    /// Bytes that cause an acknowledgement.
+    pub ack_trigger: Option<u32>,
+    /// What counts towards it.
+    pub ack_count: Option<AckCount>,
+    /// Retransmission timeout.
+    pub rto: Option<Span>,
+    /// Whether it doubles.
+    pub rto_backoff: Option<bool>,
+    /// Which messages share a context.
+    pub pdc_scope: Option<PdcScope>,
+    /// Whether the window must have room for a whole MTU.
+    pub window_for_mtu: Option<bool>,
+    /// Whether small windows ask for an acknowledgement with every packet.
+    pub request_below_trigger: Option<bool>,
+    /// Control packets for one data packet; 0: control always first.
+    pub control_weight: Option<u32>,
+    /// Whether a timeout knows its entropy value.
+    pub timeout_keeps_entropy: Option<bool>,
+    /// Delay that arms QuickAdapt, in target delays; 0: none.
+    pub quick_adapt_targets: Option<f64>,
+    /// Whether NSCC goes on without a round-trip sample.
+    pub continue_without_sample: Option<bool>,
+    /// Whether bytes lost by timeout count as ignored.
+    pub count_lost_as_ignored: Option<bool>,
+    /// Whether a NACK leaves the bytes in flight first.
+    pub nack_leaves_flight_first: Option<bool>,
+    /// Weight of a new delay sample.
+    pub delay_weight: Option<f64>,
+}
+
+/// RoCE, where it differs from the preset's.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RoceOptions {
+    /// DCQCN, or none.
+    pub dcqcn: bool,
+    /// Form and constants.
+    pub preset: Preset,
+    /// Whether a window of one bandwidth-delay product bounds what is outstanding.
+    pub window: bool,
+    /// Payload of a full packet.
+    pub payload: Option<u16>,
+    /// Packets that cause an acknowledgement.
+    pub ack_every: Option<u32>,
+    /// Local ACK timeout.
+    pub timeout: Option<Span>,
+}
+
+/// `[workload]`.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Its name: the kind, or what the scenario says.
+    pub name: String,
+    /// What is sent.
+    pub kind: WorkloadKind,
+    /// Where the section stands.
+    pub origin: Option<Origin>,
+}
+
+/// Kinds of workloads.
+#[derive(Clone, Debug)]
+pub enum WorkloadKind {
+    /// Flows of a matrix file.
+    Matrix(File),
+    /// Every host sends to another.
+    Permutation {
+        /// Bytes of each flow.
+        bytes: u64,
+        /// Which permutation.
+        seed: u64,
+    },
+    /// Many hosts send to one.
+    Incast {
+        /// Bytes of each flow.
+        bytes: u64,
+        /// Sending hosts; `None`: all others.
+        senders: Option<u32>,
+        /// Receiving host.
+        receiver: u32,
+    },
+    /// Ring all-reduce.
+    AllReduce {
+        /// Buffer of each rank.
+        bytes: u64,
+        /// Ranks.
+        ranks: Ranks,
+    },
+    /// All-to-all.
+    AllToAll {
+        /// Bytes from each rank to each other.
+        bytes: u64,
+        /// Messages of a rank in flight.
+        window: u32,
+        /// Ranks.
+        ranks: Ranks,
+    },
+}
+
+/// Ranks and where they sit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ranks {
+    /// How many; `None`: one a host.
+    pub count: Option<u32>,
+    /// Where.
+    pub placement: Placement,
+}
+
+/// `[[fault]]`.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// When.
+    pub at: Span,
+    /// What.
+    pub kind: FaultKind,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// Kinds of faults.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// A link goes down.
+    LinkDown(LinkName),
+    /// A link comes up.
+    LinkUp(LinkName),
+    /// A link's rate becomes a ratio of what it was built with.
+    LinkRate(LinkName, Ratio),
+    /// The first links from the top tier downwards run at a ratio of their rate, queues scaled too.
+    DegradeCoreLinks {
+        /// How many.
+        count: usize,
+        /// Ratio of their rate.
+        ratio: Ratio,
+    },
+}
+
+/// A link by the names of its ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkName {
+    /// One end.
+    pub a: String,
+    /// The other end.
+    pub b: String,
+}

@@ -1,0 +1,358 @@
+//! The sections of a scenario, one function each.
+
+use std::path::{Path, PathBuf};
+
+use fabric::units::{Ratio, Span};
+use topologies::placement::Placement;
+use transports::roce::config::Preset;
+use transports::uet::config::{AckCount, Congestion, PdcScope, Spraying};
+
+use crate::error::{Origin, UserError};
+use crate::scenario::model::{
+    Fault, FaultKind, File, LinkName, Profile, Ranks, RoceOptions, SwitchOptions, Topology,
+    TopologyKind, Transport, UetOptions, Variant, Workload, WorkloadKind,
+};
+use crate::scenario::tree::{Item, Section, Table, Value};
+
+/// Most hosts, ranks, senders.
+const MANY: u64 = 16 << 20;
+
+/// A variant from its whole table, base and overrides together.
+pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, UserError> {
+    let top = Section::new("", table);
+    // Read by the caller, and known here so that they are not called unknown.
+    let _ = (top.get("name"), top.get("seed"));
+    let profile =
+        top.word("profile", &[("ethernet", Profile::Ethernet), ("htsim", Profile::Htsim)])?;
+    let run = top.table("run")?;
+    let until = run.span("until")?;
+    let variant = Variant {
+        name: name.to_owned(),
+        profile: profile.unwrap_or(Profile::Ethernet),
+        topology: topology(&top)?,
+        switch: switch(&top.table("switch")?)?,
+        transport: transport(&top.table("transport")?)?,
+        workloads: workloads(&top, seed)?,
+        faults: faults(&top)?,
+        until,
+    };
+    run.finish()?;
+    top.finish()?;
+    Ok(variant)
+}
+
+/// A file name as written in a scenario, from the scenario's folder.
+pub(super) fn resolve(folder: &Path, file: &str) -> PathBuf {
+    let path = Path::new(file);
+    if path.is_absolute() { path.to_path_buf() } else { folder.join(path) }
+}
+
+fn file(section: &Section<'_>) -> Result<File, UserError> {
+    let (Some(name), Some(item)) = (section.text("file")?, section.get("file")) else {
+        return Err(UserError::new(format!("`{}` is missing", section.name("file"))));
+    };
+    let folder = item.origin.source.folder.clone().unwrap_or_default();
+    Ok(File { path: resolve(&folder, &name), origin: item.origin.clone() })
+}
+
+fn hosts(section: &Section<'_>, key: &'static str) -> Result<Option<u32>, UserError> {
+    Ok(section.count(key, 2, MANY)?.map(|count| count as u32))
+}
+
+fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
+    let section = top.table("topology")?;
+    #[derive(Clone, Copy)]
+    enum Kind {
+        FatTree,
+        LeafSpine,
+        SingleSwitch,
+        Dumbbell,
+        File,
+    }
+    let kind = section.word(
+        "kind",
+        &[
+            ("fat-tree", Kind::FatTree),
+            ("leaf-spine", Kind::LeafSpine),
+            ("single-switch", Kind::SingleSwitch),
+            ("dumbbell", Kind::Dumbbell),
+            ("file", Kind::File),
+        ],
+    )?;
+    let kind = match kind.unwrap_or(Kind::FatTree) {
+        Kind::FatTree => TopologyKind::FatTree,
+        Kind::SingleSwitch => TopologyKind::SingleSwitch,
+        Kind::Dumbbell => {
+            TopologyKind::Dumbbell { bottleneck_rate: section.rate("bottleneck_rate")? }
+        }
+        Kind::LeafSpine => TopologyKind::LeafSpine {
+            hosts_per_leaf: section.count("hosts_per_leaf", 1, 8_192)?.unwrap_or(16) as u32,
+            spines: section.count("spines", 1, 4_096)?.map(|spines| spines as u32),
+            uplink_rate: section.rate("uplink_rate")?,
+            oversubscription: section.ratio("oversubscription", 1_000.0)?,
+        },
+        Kind::File => TopologyKind::File(file(&section)?),
+    };
+    let from_file = matches!(kind, TopologyKind::File(_));
+    let topology = Topology {
+        kind,
+        hosts: if from_file { None } else { hosts(&section, "hosts")? },
+        link_rate: if from_file { None } else { section.rate("link_rate")? },
+        link_delay: if from_file { None } else { section.span("link_delay")? },
+        switch_latency: if from_file { None } else { section.span("switch_latency")? },
+        host_latency: section.span("host_latency")?,
+        buffer: section.bytes("buffer")?,
+        origin: top.get("topology").map(|item| item.origin.clone()),
+    };
+    section.finish()?;
+    Ok(topology)
+}
+
+fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
+    let options = SwitchOptions {
+        ecn_kmin: section.bytes("ecn_kmin")?,
+        ecn_kmax: section.bytes("ecn_kmax")?,
+        ecn_pmax: section.ratio("ecn_pmax", 1.0)?,
+        queue: section.bytes("queue")?,
+        lossless: section.truth("lossless")?,
+    };
+    if let (Some(kmin), Some(kmax), Some(item)) =
+        (options.ecn_kmin, options.ecn_kmax, section.get("ecn_kmax"))
+        && kmin > kmax
+    {
+        return Err(section.wrong("ecn_kmax", item, &format!("at least `ecn_kmin`, {kmin} B")));
+    }
+    section.finish()?;
+    Ok(options)
+}
+
+fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
+    let roce = section.word("kind", &[("uet", false), ("roce", true)])?;
+    let transport = match roce {
+        Some(true) => Transport::Roce(self::roce(section)?),
+        _ => Transport::Uet(uet(section)?),
+    };
+    section.finish()?;
+    Ok(transport)
+}
+
+fn uet(section: &Section<'_>) -> Result<UetOptions, UserError> {
+    let values = section.count("entropy_values", 2, 32_768)?;
+    let mp_range = section.count("mp_range", 64, 1 << 20)?;
+    for (key, value) in [("entropy_values", values), ("mp_range", mp_range)] {
+        if value.is_some_and(|value| !value.is_power_of_two())
+            && let Some(item) = section.get(key)
+        {
+            return Err(section.wrong(key, item, "a power of two"));
+        }
+    }
+    Ok(UetOptions {
+        congestion: section
+            .word("congestion", &[("nscc", Congestion::Nscc), ("none", Congestion::Constant)])?,
+        spraying: section.word(
+            "spraying",
+            &[
+                ("oblivious", Spraying::Oblivious),
+                ("bitmap", Spraying::Bitmap),
+                ("reps", Spraying::Reps),
+                ("mixed", Spraying::Mixed),
+                ("ecmp", Spraying::Ecmp),
+            ],
+        )?,
+        entropy_values: values.map(|values| values as u16),
+        trimming: section.truth("trimming")?,
+        payload: section.count("payload", 64, 9_000)?.map(|bytes| bytes as u16),
+        mp_range: mp_range.map(|range| range as u32),
+        ack_trigger: section.count("ack_trigger", 0, 32 << 10)?.map(|bytes| bytes as u32),
+        ack_count: section.word(
+            "ack_count",
+            &[("payload", AckCount::Payload { least: 1_024 }), ("frame", AckCount::Frame)],
+        )?,
+        rto: section.span("rto")?,
+        rto_backoff: section.truth("rto_backoff")?,
+        pdc_scope: section.word(
+            "pdc_scope",
+            &[("destination", PdcScope::Destination), ("message", PdcScope::Message)],
+        )?,
+        window_for_mtu: section.truth("window_for_mtu")?,
+        request_below_trigger: section.truth("request_below_trigger")?,
+        control_weight: section.count("control_weight", 0, 1_000)?.map(|weight| weight as u32),
+        timeout_keeps_entropy: section.truth("timeout_keeps_entropy")?,
+        quick_adapt_targets: section.number("quick_adapt_targets")?,
+        continue_without_sample: section.truth("continue_without_sample")?,
+        count_lost_as_ignored: section.truth("count_lost_as_ignored")?,
+        nack_leaves_flight_first: section.truth("nack_leaves_flight_first")?,
+        delay_weight: section.ratio("delay_weight", 1.0)?.map(Ratio::as_f64),
+    })
+}
+
+fn roce(section: &Section<'_>) -> Result<RoceOptions, UserError> {
+    let preset =
+        section.word("preset", &[("mellanox", Preset::Mellanox), ("paper", Preset::Paper)])?;
+    Ok(RoceOptions {
+        dcqcn: section.word("congestion", &[("dcqcn", true), ("none", false)])?.unwrap_or(true),
+        preset: preset.unwrap_or(Preset::Mellanox),
+        window: section.truth("window")?.unwrap_or(true),
+        payload: section.count("payload", 64, 9_000)?.map(|bytes| bytes as u16),
+        ack_every: section.count("ack_every", 1, 256)?.map(|packets| packets as u32),
+        timeout: section.span("timeout")?,
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Load {
+    Matrix,
+    Permutation,
+    Incast,
+    AllReduce,
+    AllToAll,
+}
+
+const LOADS: [(&str, Load); 5] = [
+    ("matrix", Load::Matrix),
+    ("permutation", Load::Permutation),
+    ("incast", Load::Incast),
+    ("all-reduce", Load::AllReduce),
+    ("all-to-all", Load::AllToAll),
+];
+
+fn workloads(top: &Section<'_>, seed: u64) -> Result<Vec<Workload>, UserError> {
+    let tables = top.tables("workload")?;
+    if tables.is_empty() {
+        let help = "write for example [workload] kind = \"all-reduce\" and bytes = \"16 MiB\"";
+        return Err(UserError::new("the scenario has no `workload`").help(help));
+    }
+    tables.into_iter().map(|(section, item)| workload(&section, item, seed)).collect()
+}
+
+fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, UserError> {
+    let missing =
+        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
+    let kind = section.word("kind", &LOADS)?.ok_or_else(|| missing("kind"))?;
+    let bytes = || section.bytes("bytes")?.ok_or_else(|| missing("bytes"));
+    let name = section.text("name")?;
+    let kind_name = section.text("kind")?;
+    let kind = match kind {
+        Load::Matrix if section.get("file").is_none() => return Err(missing("file")),
+        Load::Matrix => WorkloadKind::Matrix(file(section)?),
+        Load::Permutation => WorkloadKind::Permutation {
+            bytes: bytes()?,
+            seed: section.count("permutation_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
+        },
+        Load::Incast => WorkloadKind::Incast {
+            bytes: bytes()?,
+            senders: section.count("senders", 1, MANY)?.map(|senders| senders as u32),
+            receiver: section.count("receiver", 0, MANY)?.unwrap_or(0) as u32,
+        },
+        Load::AllReduce => WorkloadKind::AllReduce { bytes: bytes()?, ranks: ranks(section)? },
+        Load::AllToAll => WorkloadKind::AllToAll {
+            bytes: bytes()?,
+            window: section.count("window", 1, MANY)?.unwrap_or(8) as u32,
+            ranks: ranks(section)?,
+        },
+    };
+    section.finish()?;
+    let name = name.or(kind_name).unwrap_or_default();
+    Ok(Workload { name, kind, origin: Some(item.origin.clone()) })
+}
+
+fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
+    let stride = section.count("stride", 1, MANY)?.unwrap_or(1) as u32;
+    let placement = section.word(
+        "placement",
+        &[
+            ("packed", Placement::Packed),
+            ("random", Placement::Random),
+            ("stride", Placement::Stride(stride)),
+        ],
+    )?;
+    Ok(Ranks { count: hosts(section, "ranks")?, placement: placement.unwrap_or(Placement::Packed) })
+}
+
+#[derive(Clone, Copy)]
+enum Harm {
+    Down,
+    Up,
+    Rate,
+    DegradeCore,
+}
+
+fn faults(top: &Section<'_>) -> Result<Vec<Fault>, UserError> {
+    let tables = top.tables("fault")?;
+    tables.into_iter().map(|(section, item)| fault(&section, item)).collect()
+}
+
+fn fault(section: &Section<'_>, item: &Item) -> Result<Fault, UserError> {
+    let missing =
+        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
+    let kind = section.word(
+        "kind",
+        &[
+            ("link-down", Harm::Down),
+            ("link-up", Harm::Up),
+            ("link-rate", Harm::Rate),
+            ("degrade-core-links", Harm::DegradeCore),
+        ],
+    )?;
+    let ratio = || section.ratio("ratio", 1.0)?.ok_or_else(|| missing("ratio"));
+    let link = || link_name(section, &item.origin);
+    let kind = match kind.ok_or_else(|| missing("kind"))? {
+        Harm::Down => FaultKind::LinkDown(link()?),
+        Harm::Up => FaultKind::LinkUp(link()?),
+        Harm::Rate => FaultKind::LinkRate(link()?, ratio()?),
+        Harm::DegradeCore => FaultKind::DegradeCoreLinks {
+            count: section.count("count", 1, MANY)?.ok_or_else(|| missing("count"))? as usize,
+            ratio: ratio()?,
+        },
+    };
+    let at = section.span("at")?.unwrap_or(Span::ZERO);
+    section.finish()?;
+    Ok(Fault { at, kind, origin: item.origin.clone() })
+}
+
+fn link_name(section: &Section<'_>, origin: &Origin) -> Result<LinkName, UserError> {
+    let form = "the names of both ends, like [\"tor:0\", \"agg:1\"]";
+    match section.get("link") {
+        Some(Item { value: Value::List(ends), .. }) => match ends.as_slice() {
+            [Item { value: Value::Text(a), .. }, Item { value: Value::Text(b), .. }] => {
+                Ok(LinkName { a: a.clone(), b: b.clone() })
+            }
+            _ => Err(UserError::at(origin, format!("`{}` is not {form}", section.name("link")))),
+        },
+        Some(item) => Err(section.wrong("link", item, form)),
+        None => Err(UserError::at(origin, format!("`{}` is missing", section.name("link")))),
+    }
+}
+
+/// Every key of every section and kind, for the documentation's test.
+#[cfg(test)]
+pub(super) fn all_keys() -> Vec<String> {
+    let text = include_str!("sections.rs");
+    let calls = [
+        "get(\"",
+        "word(\"",
+        "word(\n        \"",
+        "word(\n            \"",
+        "table(\"",
+        "tables(\"",
+        "span(\"",
+        "rate(\"",
+        "bytes(\"",
+        "ratio(\"",
+        "count(\"",
+        "number(\"",
+        "truth(\"",
+        "text(\"",
+        "hosts(section, \"",
+        "hosts(&section, \"",
+    ];
+    let code = text.split("/// Every key of every section").next().unwrap_or("");
+    let mut keys = Vec::new();
+    for call in calls {
+        for (at, _) in code.match_indices(call) {
+            let rest = &code[at + call.len()..];
+            keys.extend(rest.split('"').next().map(str::to_owned));
+        }
+    }
+    keys
+}
