@@ -350,8 +350,8 @@ impl<'a> Builder<'a> {
         let mmu = match &self.config.buffer {
             Buffer::PerQueue => None,
             Buffer::Shared(shared) => {
-                let ports: Vec<(Rate, Span)> =
-                    self.layout
+                let ports: Vec<(Rate, Span)> = self
+                    .layout
                     .ports_of(node)
                     .map(|port| self.layout.buffer_port(self.graph, self.config, port, node))
                     .collect();

@@ -1,1 +1,83 @@
-//! Placeholder map, written with the package.
+//! What tests across packages share: scenarios run from text, and recorded figures of references.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use results::summary::Figures;
+use ultraloom::args::Output;
+use ultraloom::error::Source;
+use ultraloom::execute::{Outcome, Settings, execute, prepare};
+use ultraloom::scenario::from_source;
+
+/// Runs a scenario's text on the given threads and shards.
+///
+/// # Panics
+/// If the scenario is wrong.
+pub fn run_on(text: &str, sets: &[String], threads: usize, shards: u32) -> Outcome {
+    let source = Source { name: "test.toml".into(), text: text.into(), folder: None };
+    let scenario = from_source(&Arc::new(source), sets, None)
+        .unwrap_or_else(|error| panic!("{}", error.render()));
+    let prepared = prepare(&scenario).unwrap_or_else(|error| panic!("{}", error.render()));
+    let settings = Settings { threads, shards, output: Output::Quiet };
+    execute(&scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
+}
+
+/// Runs a scenario's text on one thread.
+pub fn run(text: &str) -> Outcome {
+    run_on(text, &[], 1, 1)
+}
+
+/// Figures of a scenario with one variant and one workload.
+pub fn figures(text: &str) -> Figures {
+    run(text).summary.variants.remove(0).figures
+}
+
+/// The folder of recorded cases; `None`, with the reason printed, where it is not there.
+pub fn cases() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIP: the recorded cases are not at {}", folder.display());
+    None
+}
+
+/// The folder of other tools' files; `None`, with the reason printed, where it is not there.
+pub fn data() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/uet-htsim");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIP: the other tools' files are not at {}", folder.display());
+    None
+}
+
+/// A recorded run of the reference simulator.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// Mean completion, us.
+    pub mean: f64,
+    /// Tail, us.
+    pub max: f64,
+    /// Retransmissions.
+    pub retransmitted: f64,
+}
+
+/// The reference's runs of a case and set-up, one a seed.
+///
+/// # Panics
+/// If the file is not as described, or has no such rows.
+pub fn references(cases: &Path, case: &str, gbps: u32, setup: &str) -> Vec<Reference> {
+    let text = std::fs::read_to_string(cases.join("reference.csv")).expect("recorded figures");
+    let prefix = format!("{case},{gbps},{setup},");
+    let rows: Vec<Reference> = text
+        .lines()
+        .filter_map(|line| line.replace('"', "").strip_prefix(&prefix).map(str::to_owned))
+        .map(|rest| {
+            let fields: Vec<f64> = rest.split(',').map(|f| f.parse().expect("a number")).collect();
+            Reference { mean: fields[4], max: fields[6], retransmitted: fields[8] }
+        })
+        .collect();
+    assert!(!rows.is_empty(), "no figures of {prefix}");
+    rows
+}

@@ -2,7 +2,8 @@
 //!
 //! # Map of the code
 //! - [`config`]: every option, with the specification's default and the reference's value
-//! - `sender`, `receiver`: the two halves of a packet delivery context (PDC)
+//! - `sender`, `receiver`: the two halves of a packet delivery context (PDC); `outstanding`: what a
+//!   sender has sent and not seen acknowledged
 //! - [`header`]: the transport's fields in a packet
 //! - [`congestion`]: the seam to congestion control; [`nscc`]: NSCC
 //! - [`entropy`]: choice of entropy values
@@ -16,8 +17,11 @@ pub mod congestion;
 pub mod entropy;
 pub mod header;
 pub mod nscc;
+mod outstanding;
 mod receiver;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,7 +30,6 @@ use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
-use fabric::units::Time;
 
 use config::{PdcScope, UetConfig};
 use congestion::CongestionControl;
@@ -34,6 +37,19 @@ use entropy::Entropy;
 use header::{Ack, Data, UNKNOWN};
 use receiver::{Receiver, Reply};
 use sender::Sender;
+
+/// What can be seen of a sending context.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SenderState {
+    /// Where it sends to.
+    pub dst: HostId,
+    /// Bytes that may be in flight (cwnd).
+    pub window: u64,
+    /// Bytes in flight; negative for a moment when packets wrongly taken for lost are acknowledged.
+    pub in_flight: i64,
+    /// Packets posted and not acknowledged yet.
+    pub backlog: u32,
+}
 
 /// A host's UET with congestion control `C`.
 pub struct Uet<C: CongestionControl> {
@@ -71,6 +87,16 @@ impl<C: CongestionControl> Uet<C> {
             control: VecDeque::new(),
             control_run: 0,
         }
+    }
+
+    /// The sending contexts, in the order of their opening.
+    pub fn senders(&self) -> impl Iterator<Item = SenderState> {
+        self.senders.iter().map(|sender| SenderState {
+            dst: sender.dst,
+            window: sender.window(),
+            in_flight: sender.in_flight(),
+            backlog: sender.backlog(),
+        })
     }
 
     /// A new sending context to `dst`.
@@ -151,15 +177,14 @@ impl<C: CongestionControl> Uet<C> {
         if packet.kind == Kind::Nack {
             sender.on_nack(cx.now, packet.psn, &ack, &self.config, &self.parameters);
         } else {
-            let progress = sender.on_ack(cx.now, packet.psn, &ack, &self.parameters);
-            for _ in 0..progress.finished {
-                let message = sender.finish();
+            sender.on_ack(cx.now, packet.psn, &ack, &self.parameters);
+            while let Some(message) = sender.finished() {
                 cx.completions.push(Completion::Sent { slot: message.slot });
             }
             if sender.is_idle() {
                 cx.timers.cancel(ack.spdcid);
-                if progress.finished > 0 && self.config.pdc_scope == PdcScope::Message {
-                    sender.shrink();
+                if self.config.pdc_scope == PdcScope::Message {
+                    sender.release();
                 }
             }
         }
@@ -174,9 +199,6 @@ impl<C: CongestionControl> Uet<C> {
                 continue;
             }
             let packet = data_packet(self.host, spdcid, sender, cx, &self.config);
-            if cx.timers.deadline(spdcid) == Time::NEVER {
-                cx.timers.set(spdcid, cx.now + self.config.rto);
-            }
             if sender.may_send(&self.config) {
                 self.ready.push_back(spdcid);
             } else {
@@ -213,11 +235,14 @@ fn data_packet<C: CongestionControl>(
     let counter =
         if out.retransmitted { &mut cx.counters.retransmitted } else { &mut cx.counters.new };
     *counter += 1;
+    if out.due < cx.timers.deadline(spdcid) {
+        cx.timers.set(spdcid, out.due);
+    }
     let data = Data {
         spdcid,
         dpdcid: sender.dpdcid,
         message: out.message.id.0,
-        payload: out.payload,
+        payload: u32::from(out.payload),
         message_bytes: out.message.bytes,
     };
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
@@ -227,7 +252,7 @@ fn data_packet<C: CongestionControl>(
         flow: sender.flow,
         psn: out.psn,
         entropy: out.entropy,
-        bytes: out.payload as u16 + config.header,
+        bytes: out.payload + config.header,
         kind: Kind::Data,
         class: Class::DATA,
         flags: flags::ECN_CAPABLE

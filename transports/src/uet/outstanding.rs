@@ -71,7 +71,8 @@ impl Outstanding {
         if self.lost_count == 0 {
             return None;
         }
-        let psn = self.lost.first_set(self.cack, self.next).expect("lost packets are in the window");
+        let psn =
+            self.lost.first_set(self.cack, self.next).expect("lost packets are in the window");
         Some((psn, self.records[self.place(psn)].bytes))
     }
 
@@ -97,7 +98,8 @@ impl Outstanding {
         self.flying.set(psn);
         let place = self.place(psn);
         let record = &mut self.records[place];
-        *record = Record { sent_at: now, entropy, tries: record.tries.saturating_add(1), ..*record };
+        *record =
+            Record { sent_at: now, entropy, tries: record.tries.saturating_add(1), ..*record };
         *record
     }
 
@@ -273,8 +275,9 @@ mod tests {
                 }
                 Step::Run(pick, sack) => {
                     let base = self.cack.saturating_sub(70) + pick % (self.next - self.cack + 140);
-                    let found = self
-                        .arrive(|psn| psn >= base && psn - base < 64 && sack >> (psn - base) & 1 != 0);
+                    let found = self.arrive(|psn| {
+                        psn >= base && psn - base < 64 && sack >> (psn - base) & 1 != 0
+                    });
                     assert_eq!(real.acknowledge_run(base, sack), found * 100);
                 }
             }

@@ -238,7 +238,7 @@ mod tests {
                 "4:8",
                 "did you mean `fat-tree`?",
             ),
-            ("seed = 7", "seed = 7 7", "", "1:10", ""),
+            ("seed = 7", "seed = 7 7", "", "1:8", ""),
             (
                 "kind = \"incast\"",
                 "kind = \"permutation\"",

@@ -1,0 +1,292 @@
+//! The command as a user types it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of its own for each test, removed at its end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Place {
+        let folder = std::env::temp_dir().join(format!("ultraloom-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        Place(folder)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    fn ultraloom(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ultraloom"));
+        command.current_dir(&self.0).args(arguments).output().expect("it starts")
+    }
+
+    /// Runs, expects exit code 2 and nothing on standard output or disk, and returns the message.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let before = self.listing();
+        let output = self.ultraloom(arguments);
+        let message = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(output.stdout.is_empty());
+        assert_eq!(self.listing(), before, "nothing is left behind");
+        message
+    }
+
+    fn listing(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.0.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path.clone());
+                }
+                found.push(path);
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const SMALL: &str = "name = \"small\"\n[topology]\nhosts = 16\n[workload]\nkind = \"all-reduce\"\n\
+    bytes = \"1 MB\"\n[variants.uec]\n[variants.roce]\ntransport = { kind = \"roce\" }\n";
+
+fn exists(folder: &Path) {
+    for (name, start) in [
+        ("summary.json", &b"{"[..]),
+        ("manifest.json", b"{"),
+        ("scenario.toml", b"name = \"small\""),
+        ("flows.parquet", b"PAR1"),
+        ("ports.parquet", b"PAR1"),
+        ("completion.svg", b"<svg"),
+        ("completion.png", b"\x89PNG"),
+    ] {
+        let content = std::fs::read(folder.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(content.starts_with(start), "{name}");
+    }
+}
+
+/// A run prints the variants side by side and leaves its records; a second run takes the next folder.
+#[test]
+fn a_run_compares_variants_and_keeps_records() {
+    let place = Place::new("run");
+    place.file("small.toml", SMALL);
+    for folder in ["results/runs/small", "results/runs/small-2"] {
+        let output = place.ultraloom(&["run", "small.toml"]);
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).expect("text");
+        let line = text.lines().find(|line| line.contains("bus bandwidth, Gb/s")).expect("a row");
+        assert!(line.ends_with('×') && text.contains("/ uec"), "{text}");
+        exists(&place.0.join(folder));
+    }
+}
+
+/// `--output json` prints one object with the names that scripts rely on; the same run gives the same
+/// digest for other threads, shards and folders, and from its own resolved scenario.
+#[test]
+fn json_is_one_object_and_runs_can_be_repeated() {
+    let place = Place::new("json");
+    place.file("small.toml", SMALL);
+    let digest = |arguments: &[&str]| {
+        let output = place.ultraloom(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+        let variant = &value["variants"][1];
+        assert_eq!(variant["name"], "roce");
+        assert_eq!(variant["completed"], variant["flows"]);
+        assert!(variant["collective"]["bus_bandwidth_gbps"].as_f64().expect("a number") > 1.0);
+        assert!(variant["engine"]["hops_per_s"].as_f64().expect("a number") > 1.0);
+        variant["digest"].as_str().expect("text").to_owned()
+    };
+    let first = digest(&["run", "small.toml", "--output", "json", "--out", "a", "--threads", "1"]);
+    let other =
+        ["run", "small.toml", "--output", "json", "--out", "b", "--threads", "3", "--shards", "7"];
+    assert_eq!(digest(&other), first);
+    assert_eq!(digest(&["run", "a/scenario.toml", "--output", "json", "--out", "c"]), first);
+    let seeded = ["run", "small.toml", "--output", "json", "--out", "d", "--seed", "9"];
+    assert_ne!(digest(&seeded), first);
+}
+
+/// `--output quiet` prints nothing.
+#[test]
+fn quiet_prints_nothing() {
+    let place = Place::new("quiet");
+    place.file("small.toml", SMALL);
+    let output = place.ultraloom(&["run", "small.toml", "--output", "quiet"]);
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty());
+}
+
+/// A mistake in a scenario is one error with file, line and column, and exit code 2.
+#[test]
+fn a_wrong_scenario_is_refused_with_its_place() {
+    let place = Place::new("wrong");
+    for (from, to, parts) in [
+        (
+            "hosts = 16",
+            "hots = 16",
+            &["unknown key `topology.hots`", "x.toml:3:1", "did you mean `hosts`?"][..],
+        ),
+        ("1 MB", "1 MiBB", &["`workload.bytes`", "MiBB", "KiB", "x.toml:6:9"]),
+        (
+            "\"roce\"",
+            "\"rocky\"",
+            &["`transport.kind` is `rocky`; expected uet or roce", "x.toml:9:22"],
+        ),
+        ("hosts = 16", "hosts = 1", &["`topology.hosts` is `1`", "x.toml:3:9"]),
+        (
+            "\"all-reduce\"",
+            "\"all-reduce\"\nranks = 17",
+            &["`ranks` is 17, but 2 to the number of hosts, 16"],
+        ),
+        (
+            "\"all-reduce\"",
+            "\"matrix\"\nfile = \"none.cm\"",
+            &["none.cm: there is no such file", "x.toml:6:8"],
+        ),
+        (
+            "hosts = 16",
+            "kind = \"dumbbell\"\nhosts = 15",
+            &["impossible topology: `hosts` is 15, but an even number"],
+        ),
+        (
+            "hosts = 16",
+            "kind = \"leaf-spine\"\nhosts = 16\noversubscription = 3",
+            &["impossible topology: `oversubscription` is 3"],
+        ),
+        ("hosts = 16", "hosts = 16\nbuffer = \"10 KB\"", &["shared buffer of", "10000 B"]),
+        (
+            "hosts = 16",
+            "hosts = 16\nlink_delay = \"0 us\"\nswitch_latency = \"0 us\"\nhost_latency = \"0 us\"",
+            &["has no latency at all"],
+        ),
+    ] {
+        let text = SMALL.replacen(from, to, 1);
+        assert_ne!(text, SMALL);
+        place.file("x.toml", &text);
+        let message = place.refused(&["run", "x.toml"]);
+        assert!(message.starts_with("error: "), "{message}");
+        for part in parts {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+    }
+}
+
+/// Mistakes in matrices and topology files are shown in those files.
+#[test]
+fn wrong_files_are_refused_with_their_place() {
+    let place = Place::new("files");
+    let scenario = "[workload]\nkind = \"matrix\"\nfile = \"m.cm\"\n";
+    place.file("x.toml", scenario);
+    place.file("m.cm", "Nodes 4\nConnections 1\n0->7 size 10\n");
+    let message = place.refused(&["run", "x.toml"]);
+    assert!(message.contains("host 7 is out of range; `Nodes` is 4"), "{message}");
+    assert!(message.contains("m.cm:3:4"), "{message}");
+    place.file("m.cm", "Nodes 4\nConnections 1\n0->1 size 10\n");
+    place.file("y.toml", &format!("[topology]\nkind = \"file\"\nfile = \"t.topo\"\n{scenario}"));
+    place.file("t.topo", "Nodes 4\nTears 2\n");
+    let message = place.refused(&["run", "y.toml"]);
+    assert!(message.contains("unknown key `Tears` (did you mean `Tiers`?)"), "{message}");
+    assert!(message.contains("t.topo:2:1"), "{message}");
+    place.file("z.toml", &format!("[topology]\nhosts = 2\n{scenario}"));
+    let message = place.refused(&["run", "z.toml"]);
+    assert!(message.contains("is written for 4 hosts; the fabric has 2"), "{message}");
+}
+
+/// Faults that name no link of the fabric are refused.
+#[test]
+fn unknown_links_are_refused() {
+    let place = Place::new("links");
+    for (link, part) in [
+        ("[\"tor:0\", \"agg:99\"]", "there is no node `agg:99` in this fabric"),
+        ("[\"tor:0\", \"tor:1\"]", "there is no link between tor:0 and tor:1"),
+        ("\"tor:0\"", "is `tor:0`; expected the names of both ends"),
+    ] {
+        let text = format!("{SMALL}[[fault]]\nkind = \"link-down\"\nlink = {link}\n");
+        place.file("x.toml", &text);
+        let message = place.refused(&["run", "x.toml"]);
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
+/// What cannot be read, or stands in the way, is said before anything runs.
+#[test]
+fn files_in_the_way_are_said() {
+    let place = Place::new("way");
+    place.file("small.toml", SMALL);
+    place.file("taken", "x");
+    std::fs::create_dir_all(place.0.join("full/of")).expect("a folder");
+    assert!(place.refused(&["run", "none.toml"]).contains("none.toml: there is no such file"));
+    assert!(place.refused(&["run", "full"]).contains("it is a folder"));
+    let message = place.refused(&["run", "small.toml", "--out", "taken"]);
+    assert!(message.contains("taken is a file") && message.contains("--out"), "{message}");
+    let message = place.refused(&["run", "small.toml", "--out", "full"]);
+    assert!(message.contains("full exists and is not empty"), "{message}");
+    assert!(place.refused(&["run", "small.toml", "--threads", "0"]).contains("--threads"));
+    assert!(
+        place.refused(&["run", "small.toml", "--set", "topology.hosts"]).contains("has no `=`")
+    );
+}
+
+/// A run whose flows do not finish names them, keeps its records, and exits with 1.
+#[test]
+fn unfinished_flows_are_named() {
+    let place = Place::new("unfinished");
+    place.file("small.toml", &format!("{SMALL}[run]\nuntil = \"10 us\"\n"));
+    let output = place.ultraloom(&["run", "small.toml", "--out", "o"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).expect("text");
+    assert!(message.contains("unfinished: uec, all-reduce:"), "{message}");
+    assert!(message.contains("from host ") && message.contains("never posted"), "{message}");
+    exists(&place.0.join("o"));
+}
+
+/// The help names the command's options and an example.
+#[test]
+fn help_shows_examples() {
+    let place = Place::new("help");
+    let output = place.ultraloom(&["--help"]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        output.status.success() && text.contains("ultraloom run topologies/scenarios/incast.toml")
+    );
+}
+
+/// Ctrl-C ends the run after the present window: what was finished is kept, and the code is 130.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_was_finished() {
+    use std::io::Read;
+    use std::process::Stdio;
+
+    let place = Place::new("interrupt");
+    let long = "name = \"small\"\n[topology]\nhosts = 16\n[workload]\nkind = \"permutation\"\n\
+        bytes = \"1 MB\"\n[variants.short]\n[variants.long]\nworkload.bytes = \"1 TB\"\n";
+    place.file("x.toml", long);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ultraloom"))
+        .current_dir(&place.0)
+        .args(["run", "x.toml", "--out", "o", "--set", "run.until=1000 s"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("kill runs").success());
+    let status = child.wait().expect("it ends");
+    let mut message = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut message).expect("text");
+    assert_eq!(status.code(), Some(130), "{message}");
+    assert!(message.contains("interrupted: what was finished is kept"), "{message}");
+    exists(&place.0.join("o"));
+}

@@ -1,0 +1,110 @@
+//! Runs whose outcome can be written down.
+
+use ultraloom_tests::{cases, figures, run};
+
+fn close(found: f64, expected: f64) {
+    assert!((found / expected - 1.0).abs() < 0.001, "{found} is not {expected} within 0.1 %");
+}
+
+fn matrix(case: &str, gbps: u32) -> Option<f64> {
+    let file = cases()?.join(case);
+    let text = format!(
+        "profile = \"htsim\"\n[topology]\nlink_rate = \"{gbps} Gb/s\"\n[workload]\nkind = \"matrix\"\n\
+         file = {:?}\n",
+        file.display().to_string()
+    );
+    Some(figures(&text).fct_us.max)
+}
+
+/// One 2 MB flow over UET takes the closed form of store and forward, at every rate and distance.
+#[test]
+fn one_flow_takes_its_closed_form() {
+    for (case, gbps, micros) in [
+        ("one_2MB_128.cm", 400, 53.0499),
+        ("pair_same_tor_2MB_128.cm", 400, 44.7128),
+        ("one_2MB_128.cm", 800, 32.5249),
+        ("one_2MB_128.cm", 100, 176.2),
+    ] {
+        let Some(found) = matrix(case, gbps) else { return };
+        close(found, micros);
+    }
+}
+
+/// The same flow sends 490 packets and is acknowledged 124 times, as in the reference.
+#[test]
+fn one_flow_has_the_reference_packets() {
+    let text = "profile = \"htsim\"\n[topology]\nhosts = 128\n[workload]\nkind = \"incast\"\n\
+        senders = 1\nreceiver = 126\nbytes = \"2 MB\"\n";
+    let found = figures(text);
+    assert_eq!((found.packets.new, found.packets.acks, found.packets.retransmitted), (490, 124, 0));
+    close(found.fct_us.max, 53.0499);
+}
+
+/// One flow over RoCE at line rate: n frames, the first with its RETH, then the way of the last frame
+/// and of its acknowledgement, with preamble and gap, switch and host latency.
+#[test]
+fn one_roce_flow_takes_its_closed_form() {
+    let text = "[topology]\nkind = \"single-switch\"\nhosts = 2\nlink_rate = \"400 Gb/s\"\n\
+        [transport]\nkind = \"roce\"\ncongestion = \"none\"\nwindow = false\n\
+        [workload]\nkind = \"incast\"\nsenders = 1\nbytes = 4096000\n";
+    let (full, first, ack) = (4_096 + 62 + 20, 16, 66 + 20);
+    let bytes = 1_000 * full + first + full + 2 * ack;
+    let latency = 2 * (2 * 300 + 400 + 500);
+    close(figures(text).fct_us.max, f64::from(bytes * 20) / 1e6 + f64::from(latency) / 1e3);
+}
+
+/// Two flows share a bottleneck to the frame: the last one ends when all bytes have passed.
+#[test]
+fn a_shared_bottleneck_passes_every_byte_once() {
+    for (transport, header) in
+        [("kind = \"roce\"\ncongestion = \"none\"\nwindow = false", 62), ("kind = \"uet\"", 106)]
+    {
+        let text = format!(
+            "[topology]\nkind = \"single-switch\"\nhosts = 3\n[switch]\nqueue = \"64 MiB\"\n\
+             ecn_kmin = \"60 MiB\"\necn_kmax = \"60 MiB\"\n[transport]\n{transport}\n\
+             [workload]\nkind = \"incast\"\nsenders = 2\nbytes = 4096000\n"
+        );
+        let found = figures(&text);
+        let bytes = 2 * 1_000 * (4_096 + header + 20);
+        let least = f64::from(bytes * 20) / 1e6;
+        assert_eq!(found.packets.retransmitted, 0);
+        let over = found.makespan_us - least;
+        assert!((2.0..4.0).contains(&over), "{transport}: {} over {least}", found.makespan_us);
+    }
+}
+
+/// A ring all-reduce whose neighbours share a rack takes 2(n − 1) times one chunk's way.
+#[test]
+fn a_ring_without_contention_takes_its_steps() {
+    let text = |bytes: u64| {
+        format!(
+            "profile = \"htsim\"\n[topology]\nkind = \"single-switch\"\nhosts = 8\n\
+             [transport]\nspraying = \"ecmp\"\n[workload]\nkind = \"all-reduce\"\nbytes = {bytes}\n"
+        )
+    };
+    // Ten full packets a chunk; the last byte of a step arrives after 11 frames and 2 links.
+    let collective = figures(&text(8 * 40_860)).collective.expect("a collective");
+    let step = f64::from(11 * 4_150 * 20) / 1e6 + 2.0;
+    close(collective.time_us, 14.0 * step);
+    let bandwidth = 8.0 * 8.0 * 40_860.0 / (14.0 * step * 1e3);
+    close(collective.algorithm_bandwidth_gbps, bandwidth);
+    close(collective.bus_bandwidth_gbps, bandwidth * 1.75);
+}
+
+/// Every scenario that ships runs to its last flow.
+#[test]
+fn every_scenario_that_ships_runs_to_its_last_flow() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/scenarios");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("scenarios") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let outcome = run(&text);
+        assert_eq!(outcome.unfinished, Vec::<String>::new(), "{}", path.display());
+        for variant in &outcome.summary.variants {
+            assert_eq!(variant.figures.completed, variant.figures.flows);
+        }
+        count += 1;
+    }
+    assert!(count >= 6);
+}

@@ -1,0 +1,51 @@
+//! One scenario and seed, one digest: for any number of threads and shards.
+
+use ultraloom_tests::run_on;
+
+const UEC_PERMUTATION: &str = "[topology]\nhosts = 64\n[workload]\nkind = \"permutation\"\n\
+    bytes = \"500 KB\"\n";
+const UEC_INCAST: &str = "profile = \"htsim\"\n[topology]\nhosts = 64\n[workload]\n\
+    kind = \"incast\"\nbytes = \"100 KB\"\n";
+const ROCE_INCAST: &str = "[topology]\nhosts = 64\nbuffer = \"8 MiB\"\n[transport]\nkind = \"roce\"\n\
+    [workload]\nkind = \"incast\"\nbytes = \"100 KB\"\n";
+const ALL_REDUCE: &str = "[topology]\nkind = \"leaf-spine\"\nhosts = 48\nhosts_per_leaf = 8\n\
+    spines = 3\n[workload]\nkind = \"all-reduce\"\nbytes = \"4 MB\"\nplacement = \"random\"\n";
+const FAULTS: &str = "[topology]\nhosts = 64\n[workload]\nkind = \"all-to-all\"\nbytes = \"20 KB\"\n\
+    [[fault]]\nkind = \"link-down\"\nlink = [\"tor:0\", \"agg:0\"]\nat = \"5 us\"\n\
+    [[fault]]\nkind = \"link-up\"\nlink = [\"tor:0\", \"agg:0\"]\nat = \"60 us\"\n";
+const DROPS: &str = "[topology]\nhosts = 64\n[switch]\nlossless = false\nqueue = \"64 KiB\"\n\
+    [transport]\nkind = \"roce\"\n[workload]\nkind = \"permutation\"\nbytes = \"300 KB\"\n";
+
+/// Six scenarios with different transports, losses and faults.
+#[test]
+fn digests_do_not_depend_on_threads_or_shards() {
+    for text in [UEC_PERMUTATION, UEC_INCAST, ROCE_INCAST, ALL_REDUCE, FAULTS, DROPS] {
+        let digest = |threads, shards| {
+            run_on(text, &[], threads, shards).summary.variants[0].figures.digest.clone()
+        };
+        let first = digest(1, 1);
+        for threads in [1, 2, 3, 8] {
+            for shards in [1, 4, 16, 64] {
+                assert_eq!(
+                    digest(threads, shards),
+                    first,
+                    "{threads} threads, {shards} shards: {text}"
+                );
+            }
+        }
+        let other = run_on(text, &["seed=2".to_owned()], 1, 1);
+        assert_ne!(other.summary.variants[0].figures.digest, first, "another seed: {text}");
+    }
+}
+
+/// Matrices whose triggers couple hosts are as deterministic.
+#[test]
+fn coupled_hosts_are_deterministic() {
+    let Some(cases) = ultraloom_tests::cases() else { return };
+    let file = cases.join("ring16_16MB_128.cm").display().to_string();
+    let text = format!("profile = \"htsim\"\n[workload]\nkind = \"matrix\"\nfile = {file:?}\n");
+    let digest = |threads, shards| {
+        run_on(&text, &[], threads, shards).summary.variants[0].figures.digest.clone()
+    };
+    assert_eq!(digest(2, 16), digest(1, 1));
+}
