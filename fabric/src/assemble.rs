@@ -95,6 +95,25 @@ impl Layout {
         self.first[node.index()]..self.first[node.index() + 1]
     }
 
+    /// The shared buffer of a switch, if switches have one.
+    fn mmu(
+        &self,
+        graph: &Graph,
+        config: &FabricConfig,
+        node: NodeId,
+    ) -> Result<Option<Mmu>, AssembleError> {
+        let Buffer::Shared(shared) = &config.buffer else { return Ok(None) };
+        let ports: Vec<(Rate, Span)> =
+            self.ports_of(node).map(|port| self.buffer_port(graph, config, port, node)).collect();
+        let too_small = |needed| AssembleError::BufferTooSmall {
+            node: graph.name(node),
+            buffer: shared.bytes,
+            ports: ports.len(),
+            needed,
+        };
+        Mmu::new(config, shared, &ports).map(Some).map_err(too_small)
+    }
+
     /// Rate of a port's link, and the mean of the latencies of its two directions.
     fn buffer_port(
         &self,
@@ -158,6 +177,18 @@ fn check(graph: &Graph, layout: &Layout) -> Result<(), AssembleError> {
         }
     }
     Ok(())
+}
+
+/// Checks what [`assemble`] would refuse, without building anything.
+///
+/// # Errors
+/// [`AssembleError`] when the graph and configuration cannot run.
+pub fn validate(graph: &Graph, config: &FabricConfig) -> Result<(), AssembleError> {
+    let layout = Layout::new(graph);
+    check(graph, &layout)?;
+    lookahead(graph, config)?;
+    let switches = (graph.hosts..graph.nodes()).map(NodeId);
+    switches.map(|node| layout.mmu(graph, config, node)).try_for_each(|mmu| mmu.map(drop))
 }
 
 /// Builds the shards of a run.
@@ -347,25 +378,8 @@ impl<'a> Builder<'a> {
     fn switch(&self, node: NodeId) -> Result<Switch, AssembleError> {
         let spec = self.graph.switch(node).expect("nodes beyond the hosts are switches");
         let salt = Salt(key(self.seed, u64::from(node.0), Purpose::Salt));
-        let mmu = match &self.config.buffer {
-            Buffer::PerQueue => None,
-            Buffer::Shared(shared) => {
-                let ports: Vec<(Rate, Span)> = self
-                    .layout
-                    .ports_of(node)
-                    .map(|port| self.layout.buffer_port(self.graph, self.config, port, node))
-                    .collect();
-                let mmu = Mmu::new(self.config, shared, &ports).map_err(|needed| {
-                    AssembleError::BufferTooSmall {
-                        node: self.graph.name(node),
-                        buffer: shared.bytes,
-                        ports: ports.len(),
-                        needed,
-                    }
-                })?;
-                Some(Box::new(SharedState::new(mmu)))
-            }
-        };
+        let mmu = self.layout.mmu(self.graph, self.config, node)?;
+        let mmu = mmu.map(|mmu| Box::new(SharedState::new(mmu)));
         Ok(Switch { route: spec.route, salt, mmu })
     }
 

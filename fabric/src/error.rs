@@ -1,7 +1,5 @@
 //! Why a fabric could not be assembled. Broken invariants at run time are panics, not errors.
 
-use crate::units::Span;
-
 /// A graph and configuration that cannot run.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AssembleError {
@@ -40,13 +38,5 @@ pub enum AssembleError {
         ports: usize,
         /// Bytes set aside.
         needed: u64,
-    },
-    /// A lookahead beyond the order key.
-    #[error("the shortest link latency is {latency}; at most {most} is possible")]
-    LookaheadTooLong {
-        /// The shortest latency.
-        latency: Span,
-        /// The limit.
-        most: Span,
     },
 }

@@ -23,10 +23,6 @@ pub enum Kind {
     Nack,
     /// Congestion notification packet (RoCEv2).
     Cnp,
-    /// Receiver credit (UET credit, pull).
-    Credit,
-    /// Other control: probes, requests to send.
-    Control,
     /// Priority flow control frame of a link; made and consumed by ports, never routed.
     Pfc,
 }
@@ -47,8 +43,6 @@ pub mod flags {
     pub const END_OF_MESSAGE: u8 = 1 << 5;
     /// ECN-capable transport: a switch may mark it.
     pub const ECN_CAPABLE: u8 = 1 << 6;
-    /// Sent before credit was granted (UET speculative data).
-    pub const SPECULATIVE: u8 = 1 << 7;
 }
 
 /// A packet on its way.

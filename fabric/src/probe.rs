@@ -39,8 +39,6 @@ counters! {
         credits,
         /// Congestion notification packets sent; for transports that echo marks in ACKs, echoes sent.
         cnps,
-        /// Other control packets sent.
-        controls,
         /// Data packets that arrived marked.
         ecn_marked,
         /// Data packets that arrived trimmed.

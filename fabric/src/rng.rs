@@ -21,10 +21,6 @@ pub enum Purpose {
     Transport = 3,
     /// Placement of ranks on hosts.
     Placement = 4,
-    /// Shape of a workload: permutations, start jitter.
-    Workload = 5,
-    /// Ties between simultaneous arrivals at a node.
-    Ties = 6,
 }
 
 /// One entity's stream.

@@ -73,6 +73,7 @@ pub fn references(cases: &Path, case: &str, gbps: u32, setup: &str) -> Vec<Refer
     let rows: Vec<Reference> = text
         .lines()
         .filter_map(|line| line.replace('"', "").strip_prefix(&prefix).map(str::to_owned))
+        .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         .map(|rest| {
             let fields: Vec<f64> = rest.split(',').map(|f| f.parse().expect("a number")).collect();
             Reference { mean: fields[4], max: fields[6], retransmitted: fields[8] }

@@ -34,7 +34,7 @@ fn one_flow_takes_its_closed_form() {
 #[test]
 fn one_flow_has_the_reference_packets() {
     let text = "profile = \"htsim\"\n[topology]\nhosts = 128\n[workload]\nkind = \"incast\"\n\
-        senders = 1\nreceiver = 126\nbytes = \"2 MB\"\n";
+        senders = 1\nreceiver = 127\nbytes = \"2 MB\"\n";
     let found = figures(text);
     assert_eq!((found.packets.new, found.packets.acks, found.packets.retransmitted), (490, 124, 0));
     close(found.fct_us.max, 53.0499);

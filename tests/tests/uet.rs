@@ -61,10 +61,12 @@ fn dropped_packets_are_found_by_timeout() {
     assert_eq!((found.packets.trimmed, found.packets.nacks), (0, 0));
 }
 
-/// UET over a lossless fabric neither trims nor drops: pauses hold it back.
+/// UET over a lossless fabric neither trims nor drops: pauses hold it back. Its timeout has to be longer
+/// than pauses can last.
 #[test]
 fn uet_runs_over_priority_flow_control() {
-    let found = incast("buffer = \"2 MiB\"\n[switch]\nlossless = true");
+    let found =
+        incast("buffer = \"2 MiB\"\n[switch]\nlossless = true\n[transport]\nrto = \"10 ms\"");
     assert_eq!(found.completed, 31);
     assert_eq!(
         (found.packets.dropped, found.packets.trimmed, found.packets.retransmitted),

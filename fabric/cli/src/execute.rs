@@ -187,10 +187,7 @@ fn run_one(
         faults: &prepared.faults,
         seed,
     });
-    let run = run.map_err(|error| match &variant.topology.origin {
-        Some(origin) => UserError::at(origin, error.to_string()),
-        None => UserError::new(error.to_string()),
-    })?;
+    let run = run.map_err(|error| UserError::new(error.to_string()))?;
     context.shards = run.shards() as u64;
     let progress = Arc::new(Progress::default());
     let title = format!("{} {}", variant.name, workload.name);

@@ -150,7 +150,7 @@ fn a_wrong_scenario_is_refused_with_its_place() {
             &["`ranks` is 17, but 2 to the number of hosts, 16"],
         ),
         (
-            "\"all-reduce\"",
+            "\"all-reduce\"\nbytes = \"1 MB\"",
             "\"matrix\"\nfile = \"none.cm\"",
             &["none.cm: there is no such file", "x.toml:6:8"],
         ),

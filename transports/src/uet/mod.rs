@@ -111,7 +111,7 @@ impl<C: CongestionControl> Uet<C> {
         spdcid
     }
 
-    /// Puts the sender into the ring if it may send and is not there.
+    /// Puts the sender into the ring of those that may send, if it may and is not there.
     #[inline]
     fn kick(&mut self, spdcid: u32) {
         let sender = &mut self.senders[spdcid as usize];
@@ -121,6 +121,7 @@ impl<C: CongestionControl> Uet<C> {
         }
     }
 
+    #[inline]
     fn on_data(&mut self, cx: &mut HostCx<'_>, packet: &Packet) {
         let data = Data::unpack(packet);
         let number = match data.dpdcid {
@@ -148,6 +149,7 @@ impl<C: CongestionControl> Uet<C> {
         })
     }
 
+    /// Queues an answer for the NIC.
     fn answer(&mut self, cx: &mut HostCx<'_>, flow: u32, dst: HostId, reply: &Reply) {
         let (kind, bytes) = if reply.negative {
             cx.counters.nacks += 1;
@@ -191,6 +193,8 @@ impl<C: CongestionControl> Uet<C> {
         self.kick(ack.spdcid);
     }
 
+    /// The next data packet: the senders that may send take turns.
+    #[inline]
     fn next_data(&mut self, cx: &mut HostCx<'_>) -> Option<Packet> {
         while let Some(spdcid) = self.ready.pop_front() {
             let sender = &mut self.senders[spdcid as usize];
@@ -198,7 +202,7 @@ impl<C: CongestionControl> Uet<C> {
                 sender.ready = false;
                 continue;
             }
-            let packet = data_packet(self.host, spdcid, sender, cx, &self.config);
+            let packet = emit(self.host, spdcid, sender, cx, &self.config);
             if sender.may_send(&self.config) {
                 self.ready.push_back(spdcid);
             } else {
@@ -209,7 +213,7 @@ impl<C: CongestionControl> Uet<C> {
         None
     }
 
-    /// Whether it is control's turn: always, or in the proportion of the weight.
+    /// Whether it is control's turn: always, or, while data waits, `control_weight` times in a row.
     fn control_first(&mut self, data_waits: bool) -> bool {
         let Some(weight) = self.config.control_weight else { return true };
         if !data_waits {
@@ -224,7 +228,9 @@ impl<C: CongestionControl> Uet<C> {
     }
 }
 
-fn data_packet<C: CongestionControl>(
+/// The next packet of `sender`, counted and its timeout set.
+#[inline]
+fn emit<C: CongestionControl>(
     host: HostId,
     spdcid: u32,
     sender: &mut Sender<C>,

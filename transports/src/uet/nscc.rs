@@ -332,6 +332,61 @@ mod tests {
         assert_eq!(nscc.window - 300_000, p.fi as i64);
     }
 
+    /// Below the target delay a window acknowledged adds in proportion to the slack: nothing at the target,
+    /// half of 4·a·b·MSS half way to it.
+    #[test]
+    fn proportional_increase_follows_the_slack() {
+        let p = parameters(400, 12);
+        let mut nscc = Nscc { window: 300_000, last_adjust: Time(1), ..Nscc::new(&p) };
+        let rtt = p.base_rtt + Span(p.target_delay.0 / 2);
+        nscc.on_ack(&p, &ack(2, 300_000, false, rtt));
+        assert_eq!(nscc.window - 300_000, 49_152 / 2);
+    }
+
+    /// Once a base round trip the window gains `eta`, marked or not.
+    #[test]
+    fn eta_comes_once_a_period() {
+        let p = parameters(400, 12);
+        let mut nscc = Nscc { window: 300_000, ..Nscc::new(&p) };
+        let period = p.base_rtt.0;
+        for step in 1..=10 {
+            nscc.on_ack(&p, &ack(step * period / 4 + step, 4_000, true, p.base_rtt));
+        }
+        assert_eq!(nscc.window, 300_000 + 2 * p.eta);
+    }
+
+    /// The average delay follows marked samples; an unmarked one above the target counts as a quarter of
+    /// the base round trip, and a NACK as a whole one.
+    #[test]
+    fn the_average_delay_weighs_what_samples_mean() {
+        let p = parameters(400, 12);
+        let sampled = |marked, delay: u64| {
+            let mut nscc = Nscc::new(&p);
+            nscc.on_ack(&p, &ack(1, 4_000, marked, p.base_rtt + Span(delay)));
+            nscc.average_delay / p.options.delay_weight
+        };
+        let (base, target) = (p.base_rtt.0 as f64, p.target_delay.0);
+        let close = |left: f64, right: f64| (left - right).abs() < 1.0;
+        assert!(close(sampled(true, 2 * target), 2.0 * target as f64));
+        assert!(close(sampled(false, 2 * target), base / 4.0));
+        assert!(close(sampled(false, target / 2), target as f64 / 2.0));
+        let mut nscc = Nscc::new(&p);
+        let lost = NackSample { now: Time(1), bytes: 4_160, rtt: p.base_rtt, in_flight: 0 };
+        nscc.on_nack(&p, &lost);
+        assert!(close(nscc.average_delay / p.options.delay_weight, base));
+    }
+
+    /// A timeout takes its packet out of the window, down to one MTU.
+    #[test]
+    fn a_timeout_shrinks_the_window_by_the_packet() {
+        let p = parameters(400, 12);
+        let mut nscc = Nscc { window: 10_000, ..Nscc::new(&p) };
+        nscc.on_timeout(&p, 4_160);
+        assert_eq!(nscc.window, 5_840);
+        nscc.on_timeout(&p, 4_160);
+        assert_eq!(nscc.window, p.mtu);
+    }
+
     /// A mark with low delay changes nothing but paths.
     #[test]
     fn a_mark_without_delay_keeps_the_window() {

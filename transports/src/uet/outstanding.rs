@@ -68,12 +68,14 @@ impl Outstanding {
     /// The lowest lost packet and its frame bytes.
     #[inline]
     pub(super) fn first_lost(&self) -> Option<(u32, u16)> {
-        if self.lost_count == 0 {
-            return None;
-        }
+        if self.lost_count == 0 { None } else { Some(self.lowest_lost()) }
+    }
+
+    #[cold]
+    fn lowest_lost(&self) -> (u32, u16) {
         let psn =
             self.lost.first_set(self.cack, self.next).expect("lost packets are in the window");
-        Some((psn, self.records[self.place(psn)].bytes))
+        (psn, self.records[self.place(psn)].bytes)
     }
 
     /// Enters a new packet; returns its PSN.

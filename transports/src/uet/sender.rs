@@ -13,6 +13,10 @@ use crate::uet::entropy::{Entropy, Feedback};
 use crate::uet::header::{Ack, UNKNOWN};
 use crate::uet::outstanding::Outstanding;
 
+/// A context carries fewer packets than this (16 TiB of full ones): PSNs do not wrap, and windows that
+/// begin below it end below 2³².
+const PSN_LIMIT: u64 = (1 << 32) - (1 << 16);
+
 /// A message being sent.
 #[derive(Clone, Copy, Debug)]
 struct Sending {
@@ -107,11 +111,14 @@ impl<C: CongestionControl> Sender<C> {
     }
 
     /// Queues a message.
+    ///
+    /// # Panics
+    /// If the context has carried all the packets it can.
     pub(super) fn post(&mut self, message: Message, config: &UetConfig) {
         let first = self.end;
-        let packets = message.bytes.div_ceil(u64::from(config.payload));
-        let end = u64::from(first) + packets;
-        self.end = u32::try_from(end).expect("a context carries fewer than 2^32 packets");
+        let end = u64::from(first) + message.bytes.div_ceil(u64::from(config.payload));
+        assert!(end < PSN_LIMIT, "message {} takes a context to {end} packets", message.id);
+        self.end = end as u32;
         self.messages.push_back(Sending { message, first, end: self.end });
     }
 

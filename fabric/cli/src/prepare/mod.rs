@@ -57,6 +57,13 @@ impl Prepared {
         let nodes = matrices.values().map(|matrix| matrix.nodes).max();
         let graph = graph(variant, nodes.unwrap_or(DEFAULT_HOSTS))?;
         let behaviour = Behaviour::new(variant, &graph)?;
+        fabric::assemble::validate(&graph, &behaviour.fabric).map_err(|error| {
+            let message = format!("impossible fabric: {error}");
+            match &variant.topology.origin {
+                Some(origin) => UserError::at(origin, message),
+                None => UserError::new(message),
+            }
+        })?;
         let faults = faults(variant, &graph)?;
         let prepared = Prepared { graph, behaviour, faults, matrices };
         for workload in &variant.workloads {

@@ -1,8 +1,8 @@
 //! Choice of entropy values: which path each packet takes, and what acknowledgements teach about it
 //! (`uet-cc.md` §4).
 //!
-//! - [`walk`]: oblivious and bitmap, which visit every EV once a round
-//! - [`reps`]: recycled entropies, as in the reference and the REPS paper
+//! - `walk`: oblivious and bitmap, which visit every EV once a round
+//! - `reps`: recycled entropies, as in the reference and the REPS paper
 
 mod reps;
 mod walk;
