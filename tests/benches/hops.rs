@@ -16,10 +16,10 @@ fn scenario(hosts: u32, bytes: &str) -> String {
 fn hops(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hops");
     group.sample_size(10).warm_up_time(Duration::from_secs(1));
-    for (hosts, bytes) in [(128, "16 MB"), (1_024, "2 MB")] {
+    for (hosts, bytes) in [(128, "2 MB"), (128, "16 MB"), (1_024, "2 MB")] {
         let text = scenario(hosts, bytes);
         group.throughput(Throughput::Elements(figures(&text).engine.hops));
-        group.bench_function(BenchmarkId::new("permutation", hosts), |bencher| {
+        group.bench_function(BenchmarkId::new("permutation", format!("{hosts}x{}", bytes.replace(' ', ""))), |bencher| {
             bencher.iter(|| black_box(figures(&text).engine.hops));
         });
     }
