@@ -132,14 +132,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         while self.timers.next() <= now
             && let Some(timer) = self.timers.pop_due(now)
         {
-            let mut cx = HostCx {
-                now,
-                host: self.id,
-                timers: &mut self.timers,
-                completions: &mut self.lists.completions,
-                counters: &mut self.counters,
-            };
-            self.endpoint.on_timer(&mut cx, timer);
+            self.with_endpoint(now, |endpoint, cx| endpoint.on_timer(cx, timer));
             self.settle(now);
         }
         self.wake_program(now);
@@ -173,14 +166,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         }
         let packet = outlet.deliver(now, self.id.0, label);
         debug_assert_eq!(packet.dst, self.id, "a packet reaches its destination");
-        let mut cx = HostCx {
-            now,
-            host: self.id,
-            timers: &mut self.timers,
-            completions: &mut self.lists.completions,
-            counters: &mut self.counters,
-        };
-        self.endpoint.on_packet(&mut cx, &packet);
+        self.with_endpoint(now, |endpoint, cx| endpoint.on_packet(cx, &packet));
         self.settle(now);
     }
 
@@ -197,6 +183,22 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             self.with_program(now, |program, cx| program.on_wake(cx, token));
             self.settle(now);
         }
+    }
+
+    #[inline]
+    fn with_endpoint<R>(
+        &mut self,
+        now: Time,
+        call: impl FnOnce(&mut E, &mut HostCx<'_>) -> R,
+    ) -> R {
+        let mut cx = HostCx {
+            now,
+            host: self.id,
+            timers: &mut self.timers,
+            completions: &mut self.lists.completions,
+            counters: &mut self.counters,
+        };
+        call(&mut self.endpoint, &mut cx)
     }
 
     fn with_program(&mut self, now: Time, call: impl FnOnce(&mut P, &mut ProgramCx<'_>)) {
@@ -242,14 +244,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         for mut message in posts.drain(..) {
             message.slot = self.log.len() as u32;
             self.log.push(Posted { message, posted: now, acked: Time::NEVER });
-            let mut cx = HostCx {
-                now,
-                host: self.id,
-                timers: &mut self.timers,
-                completions: &mut self.lists.completions,
-                counters: &mut self.counters,
-            };
-            self.endpoint.on_post(&mut cx, message);
+            self.with_endpoint(now, |endpoint, cx| endpoint.on_post(cx, message));
         }
         let fresh = std::mem::replace(&mut self.lists.posts, posts);
         self.lists.posts.extend(fresh);
@@ -263,17 +258,12 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             if node.busy[place] != Time::NEVER {
                 continue;
             }
-            let port = &mut node.ports[place];
-            let mut cx = HostCx {
-                now,
-                host: self.id,
-                timers: &mut self.timers,
-                completions: &mut self.lists.completions,
-                counters: &mut self.counters,
-            };
-            match self.endpoint.poll_send(&mut cx, place as u8, port.paused) {
+            let paused = node.ports[place].paused;
+            let poll =
+                |endpoint: &mut E, cx: &mut HostCx<'_>| endpoint.poll_send(cx, place as u8, paused);
+            match self.with_endpoint(now, poll) {
                 Send::Packet(packet) => {
-                    debug_assert_eq!(packet.class.bit() & port.paused, 0, "a paused class sent");
+                    debug_assert_eq!(packet.class.bit() & paused, 0, "a paused class sent");
                     node.busy[place] = transmit(now, packet, node, place, outlet);
                 }
                 Send::WakeAt(at) => {
