@@ -18,8 +18,9 @@ fn hops(criterion: &mut Criterion) {
     group.sample_size(10).warm_up_time(Duration::from_secs(1));
     for (hosts, bytes) in [(128, "2 MB"), (128, "16 MB"), (1_024, "2 MB")] {
         let text = scenario(hosts, bytes);
+        let name = format!("{hosts}x{}", bytes.replace(' ', ""));
         group.throughput(Throughput::Elements(figures(&text).engine.hops));
-        group.bench_function(BenchmarkId::new("permutation", format!("{hosts}x{}", bytes.replace(' ', ""))), |bencher| {
+        group.bench_function(BenchmarkId::new("permutation", name), |bencher| {
             bencher.iter(|| black_box(figures(&text).engine.hops));
         });
     }
