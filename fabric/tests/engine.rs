@@ -4,7 +4,7 @@ mod common;
 
 use common::{Blaster, Case, FRAME, config, leaf_spine, lossless};
 use fabric::assemble::{Parts, assemble};
-use fabric::config::{Buffer, Overflow, Schedule};
+use fabric::config::{ClassConfig, Overflow, Schedule};
 use fabric::engine::Progress;
 use fabric::fault::{Change, Direction, Fault};
 use fabric::ids::{Class, HostId, LinkId, MessageId};
@@ -162,18 +162,21 @@ fn a_degraded_link_is_slower_by_its_ratio() {
     assert_eq!(record.messages[0].received, Time(S + 100 * 4 * S + 2 * LINK));
 }
 
-/// Weighted classes share a port by their weights; a strict one goes before both.
+/// Weighted classes share a port by their weights while both wait, and neither leaves it idle.
 #[test]
 fn weighted_classes_share_by_weight() {
     let mut config = config(u64::MAX, Overflow::TailDrop);
     config.classes[1].schedule = Schedule::Weighted(3_000);
-    config.buffer = Buffer::PerQueue;
-    let record = Case::new(leaf_spine(1, 3, 1), config)
-        .send(0, 2, 30 * FRAME)
-        .send(1, 2, 30 * FRAME)
-        .run(1, 1);
-    let last = record.messages.iter().map(|message| message.received).max();
-    assert_eq!(last, Some(Time((60 + 1) * S + 2 * LINK)), "one weighted class is work-conserving");
+    config.classes.push(ClassConfig { schedule: Schedule::Weighted(1_000), ..config.classes[1] });
+    let mut case =
+        Case::new(leaf_spine(1, 3, 1), config).send(0, 2, 30 * FRAME).send(1, 2, 30 * FRAME);
+    case.two_classes = true;
+    let record = case.run(1, 1);
+    let ends: Vec<u64> = record.messages.iter().map(|message| message.received.0).collect();
+    // Three frames of the first to one of the second: its 30 are through after 40 of both.
+    let heavy = (40 + 1) * S + 2 * LINK;
+    assert!(ends[0].abs_diff(heavy) <= 2 * S, "{} is not about {heavy}", ends[0]);
+    assert_eq!(ends[1], (60 + 1) * S + 2 * LINK);
 }
 
 /// A program that passes a signal on to the next host, which posts a message at the same instant.

@@ -129,3 +129,18 @@ fn real_matrices_run_with_both_transports() {
         assert!(outcome.summary.variants.iter().all(|v| v.figures.completed > 0));
     }
 }
+
+/// Topology files of the reference run: a leaf-spine and an oversubscribed fat tree.
+#[test]
+fn real_topologies_run() {
+    let Some(data) = data() else { return };
+    for (file, hosts) in [("leaf_spine_tiny.topo", 32), ("fat_tree_128_4os.topo", 128)] {
+        let path = data.join("topologies").join(file).display().to_string();
+        let text = format!(
+            "profile = \"htsim\"\n[topology]\nkind = \"file\"\nfile = {path:?}\n\
+             [workload]\nkind = \"permutation\"\nbytes = \"500 KB\"\n"
+        );
+        let found = figures(&text);
+        assert_eq!((found.flows, found.completed), (hosts, hosts), "{file}");
+    }
+}

@@ -117,3 +117,17 @@ fn a_message_is_received_before_it_is_acknowledged() {
         assert!(message.posted < message.received && message.received < message.acked);
     }
 }
+
+/// Control may share a port with data by weight instead of going first: acknowledgements come later.
+#[test]
+fn control_may_share_by_weight() {
+    let run = |more: &str| {
+        figures(&format!(
+            "[topology]\nhosts = 16\n[switch]\n{more}\n[workload]\nkind = \"permutation\"\n\
+             bytes = \"1 MB\"\n"
+        ))
+    };
+    let (first, weighted) = (run(""), run("control_weight = 1"));
+    assert_eq!((first.completed, weighted.completed), (16, 16));
+    assert_ne!(first.digest, weighted.digest);
+}

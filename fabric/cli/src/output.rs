@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fabric::units::Span;
 use serde::Serialize;
 
 use crate::error::UserError;
@@ -56,6 +57,8 @@ impl Folder {
     pub fn finish(self, scenario: &Scenario, outcome: &Outcome) -> Result<PathBuf, UserError> {
         let svg = results::plot::svg(&scenario.name, &outcome.panels).map_err(UserError::new)?;
         let png = results::plot::png(&svg).map_err(UserError::new)?;
+        let log = results::distribution::histogram_log(&distributions(outcome))
+            .map_err(UserError::new)?;
         let flows = results::flows::flows(&outcome.flows);
         let ports = results::ports::ports(&outcome.ports);
         let mut files: Vec<(&'static str, Vec<u8>)> = vec![
@@ -65,6 +68,7 @@ impl Folder {
             ("ports.parquet", ports),
             ("completion.svg", svg.into_bytes()),
             ("completion.png", png),
+            ("completion.hlog", log),
         ];
         let manifest = Manifest {
             name: &scenario.name,
@@ -95,6 +99,18 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.partial);
     }
+}
+
+/// Completion times by variant and workload, named so that tags may be made of them.
+fn distributions(outcome: &Outcome) -> Vec<(String, &[Span])> {
+    let tag = |text: &str| text.replace([' ', ','], "-");
+    let curves = outcome
+        .panels
+        .iter()
+        .flat_map(|panel| panel.curves.iter().map(move |curve| (&panel.title, curve)));
+    curves
+        .map(|(title, curve)| (format!("{}/{}", tag(&curve.name), tag(title)), &curve.times[..]))
+        .collect()
 }
 
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> UserError {

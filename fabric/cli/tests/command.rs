@@ -71,6 +71,7 @@ fn exists(folder: &Path) {
         ("ports.parquet", b"PAR1"),
         ("completion.svg", b"<svg"),
         ("completion.png", b"\x89PNG"),
+        ("completion.hlog", b"#"),
     ] {
         let content = std::fs::read(folder.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(content.starts_with(start), "{name}");

@@ -6,9 +6,9 @@
 //! neither the number of shards nor of threads, because a node is always run with exactly the arrivals
 //! of its window, in an order that the model defines.
 //!
-//! - [`window`]: the loop every worker runs
-//! - [`shard`]: some nodes, run by one thread
-//! - [`exchange`], [`barrier`], [`threads`]: shards on many threads
+//! - `window`: the loop every worker runs
+//! - `shard`: some nodes, run by one thread
+//! - `exchange`, `barrier`, `threads`: shards on many threads
 //! - [`timers`]: a host's timers
 
 pub(crate) mod barrier;

@@ -28,6 +28,8 @@ pub(crate) struct Blaster {
     acked: Vec<u64>,
     arrived: Vec<(u32, u64)>,
     entropy: u16,
+    /// Hosts of odd number send in the class after [`Class::DATA`].
+    pub(crate) two_classes: bool,
 }
 
 fn packets(bytes: u64) -> u64 {
@@ -95,6 +97,7 @@ impl Endpoint for Blaster {
             entropy: self.entropy,
             bytes: FRAME as u16,
             flags: flags::ECN_CAPABLE,
+            class: Class(1 + u8::from(self.two_classes) * (cx.host.0 % 2) as u8),
             body: [u64::from(message.slot), u64::from(message.id.0), packets(message.bytes), 0, 0],
             ..Packet::default()
         })
@@ -207,11 +210,19 @@ pub(crate) struct Case {
     pub(crate) messages: Vec<(Time, HostId, HostId, u64)>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) seed: u64,
+    pub(crate) two_classes: bool,
 }
 
 impl Case {
     pub(crate) fn new(graph: Graph, config: FabricConfig) -> Case {
-        Case { graph, config, messages: Vec::new(), faults: Vec::new(), seed: 1 }
+        Case {
+            graph,
+            config,
+            messages: Vec::new(),
+            faults: Vec::new(),
+            seed: 1,
+            two_classes: false,
+        }
     }
 
     pub(crate) fn send(mut self, src: u32, dst: u32, bytes: u64) -> Case {
@@ -246,7 +257,9 @@ impl Case {
         assemble(Parts {
             graph: &self.graph,
             config: &self.config,
-            endpoints: (0..hosts).map(|_| Blaster::default()).collect::<Vec<_>>(),
+            endpoints: (0..hosts)
+                .map(|_| Blaster { two_classes: self.two_classes, ..Blaster::default() })
+                .collect::<Vec<_>>(),
             programs: lists,
             couplings: &[],
             shard_of: &shard_of,

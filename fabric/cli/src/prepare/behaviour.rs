@@ -25,6 +25,8 @@ const PREAMBLE_AND_GAP: u16 = 20;
 const TRIM_BYTES: u16 = 64;
 /// Shared buffer, unless headroom needs more.
 const BUFFER: u64 = 32 << 20;
+/// Bytes a round of a class of weight one.
+const QUANTUM: u32 = 4_096;
 /// Control queues of a lossless fabric; acknowledgements are short and never fill it.
 const CONTROL_LIMIT: u64 = 4 << 20;
 
@@ -124,6 +126,8 @@ impl Behaviour {
             Transport::Uet(options) => uet(&basis, options, switch),
             Transport::Roce(options) => roce(&basis, options, switch),
         };
+        let (classes, host_facing) =
+            (weigh(classes, switch), host_facing.map(|c| weigh(c, switch)));
         let lossless = classes[Class::DATA.index()].lossless;
         let mut fabric = FabricConfig {
             reference_rate: rate,
@@ -180,6 +184,15 @@ fn ecn(kmin: u64, kmax: u64, pmax: Ratio, switch: &SwitchOptions) -> Option<Ecn>
     })
 }
 
+/// Control and data share by weight instead of control going first, if the scenario says so.
+fn weigh(mut classes: Vec<ClassConfig>, switch: &SwitchOptions) -> Vec<ClassConfig> {
+    if let Some(weight) = switch.control_weight {
+        classes[Class::CONTROL.index()].schedule = Schedule::Weighted(weight * QUANTUM);
+        classes[Class::DATA.index()].schedule = Schedule::Weighted(QUANTUM);
+    }
+    classes
+}
+
 /// UET: trimming or dropping queues by `uet-cc.md` §5, in the form of the profile.
 fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
     let htsim = basis.profile == Profile::Htsim;
@@ -222,6 +235,7 @@ fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -
     put(&mut config.mp_range, options.mp_range);
     put(&mut config.ack_trigger, options.ack_trigger);
     put(&mut config.ack_count, options.ack_count);
+    put(&mut config.sack_base, options.sack_base);
     put(&mut config.rto, options.rto);
     put(&mut config.rto_backoff, options.rto_backoff);
     put(&mut config.pdc_scope, options.pdc_scope);

@@ -3,7 +3,7 @@
 use fabric::units::{Rate, Ratio, Span};
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
-use transports::uet::config::{AckCount, Congestion, PdcScope, Spraying};
+use transports::uet::config::{AckCount, Congestion, PdcScope, SackBase, Spraying};
 
 use crate::error::Origin;
 
@@ -120,6 +120,8 @@ pub struct SwitchOptions {
     pub queue: Option<u64>,
     /// Priority flow control on the data class.
     pub lossless: Option<bool>,
+    /// Weight of control against data; none: control goes first.
+    pub control_weight: Option<u32>,
 }
 
 /// `[transport]`.
@@ -150,6 +152,8 @@ pub struct UetOptions {
     pub ack_trigger: Option<u32>,
     /// What counts towards it.
     pub ack_count: Option<AckCount>,
+    /// Where the SACK window begins.
+    pub sack_base: Option<SackBase>,
     /// Retransmission timeout.
     pub rto: Option<Span>,
     /// Whether it doubles.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fabric::units::{Ratio, Span};
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
-use transports::uet::config::{AckCount, Congestion, PdcScope, Spraying};
+use transports::uet::config::{AckCount, Congestion, PdcScope, SackBase, Spraying};
 
 use crate::error::{Origin, UserError};
 use crate::scenario::model::{
@@ -115,6 +115,7 @@ fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
         ecn_pmax: section.ratio("ecn_pmax", 1.0)?,
         queue: section.bytes("queue")?,
         lossless: section.truth("lossless")?,
+        control_weight: section.count("control_weight", 1, 1_000)?.map(|weight| weight as u32),
     };
     if let (Some(kmin), Some(kmax), Some(item)) =
         (options.ecn_kmin, options.ecn_kmax, section.get("ecn_kmax"))
@@ -168,6 +169,8 @@ fn uet(section: &Section<'_>) -> Result<UetOptions, UserError> {
             "ack_count",
             &[("payload", AckCount::Payload { least: 1_024 }), ("frame", AckCount::Frame)],
         )?,
+        sack_base: section
+            .word("sack_base", &[("walk", SackBase::Walk), ("packet", SackBase::Packet)])?,
         rto: section.span("rto")?,
         rto_backoff: section.truth("rto_backoff")?,
         pdc_scope: section.word(
