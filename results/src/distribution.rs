@@ -106,7 +106,7 @@ mod tests {
             [("uec/all-reduce".to_owned(), &times[..]), ("roce/all-reduce".to_owned(), &[])];
         let log = String::from_utf8(histogram_log(&named).unwrap()).unwrap();
         assert_eq!(log.lines().filter(|line| line.starts_with("Tag=")).count(), 2);
-        assert!(log.contains("Tag=uec/all-reduce,0.000,0.000,0.010,"), "{log}");
+        assert!(log.contains("Tag=uec/all-reduce,0.000,0.000,10007.000,"), "{log}");
     }
 
     /// The histogram's median is within its precision of the exact one, and histograms add up.
