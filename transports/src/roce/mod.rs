@@ -12,6 +12,8 @@ pub mod dcqcn;
 pub mod header;
 mod receiver;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};

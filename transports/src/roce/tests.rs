@@ -1,0 +1,172 @@
+//! RoCE endpoints against each other, over lines that lose, mark and delay.
+
+use fabric::ids::MessageId;
+use fabric::units::{Rate, Span, Time};
+use proptest::prelude::*;
+
+use super::config::{Congestion, Preset};
+use super::*;
+use crate::common::pair::{Bench, Fate};
+
+const RATE: Rate = Rate::from_gbps(100);
+const DELAY: Span = Span::from_micros(2);
+const FOREVER: Time = Time(1 << 50);
+
+fn config() -> RoceConfig {
+    RoceConfig { payload: 1_000, first_header: 0, ..RoceConfig::new(RATE, Preset::Mellanox, None) }
+}
+
+fn bench<F>(config: RoceConfig, fate: F) -> Bench<Roce, F>
+where
+    F: FnMut(Time, &Packet) -> Fate,
+{
+    let config = Arc::new(config);
+    let endpoint = |host| Roce::new(HostId(host), Arc::clone(&config), 1);
+    Bench::new((0..3).map(endpoint).collect(), RATE, DELAY, fate)
+}
+
+fn message(id: u32, dst: u32, bytes: u64) -> Message {
+    Message { id: MessageId(id), dst: HostId(dst), bytes, slot: id }
+}
+
+/// Loses the first transmission of the data packet `psn`.
+fn lose_once(psn: u32) -> impl FnMut(Time, &Packet) -> Fate {
+    let mut lost = false;
+    move |_, packet| {
+        let hit = packet.kind == Kind::Data && packet.psn == psn && !lost;
+        lost |= hit;
+        if hit { Fate::Lose } else { Fate::Arrive }
+    }
+}
+
+fn data<F>(bench: &Bench<Roce, F>) -> Vec<u32> {
+    let packets = bench.sent.iter().filter(|(_, packet)| packet.kind == Kind::Data);
+    packets.map(|(_, packet)| packet.psn).collect()
+}
+
+/// Completions of both kinds, as (received, message), in order.
+fn completions<F>(bench: &Bench<Roce, F>) -> Vec<(bool, u32)> {
+    let of = |completion: &Completion| match completion {
+        Completion::Sent { slot } => (false, *slot),
+        Completion::Received { message, .. } => (true, message.0),
+    };
+    bench.completed.iter().map(|(_, _, completion)| of(completion)).collect()
+}
+
+fn last_completion<F>(bench: &Bench<Roce, F>) -> Time {
+    bench.completed.iter().map(|(at, ..)| *at).max().expect("a completion")
+}
+
+/// Without loss a message takes n frames, the line there and back, and the last acknowledgement.
+#[test]
+fn an_unloaded_message_takes_its_closed_form() {
+    let mut bench = bench(config(), |_, _| Fate::Arrive);
+    bench.post(0, message(7, 1, 50_000));
+    assert!(bench.run(FOREVER));
+    assert_eq!(completions(&bench), [(true, 7), (false, 7)]);
+    let (frame, ack) = (RATE.time_for(1_062), RATE.time_for(66));
+    assert_eq!(last_completion(&bench), Time::ZERO + frame * 50 + ack + DELAY * 2);
+    assert_eq!(bench.counters(1).acks, 50);
+}
+
+/// A lost packet is reported by one NAK, and everything from it on is sent again.
+#[test]
+fn a_gap_is_reported_once_and_gone_back_to() {
+    let mut bench = bench(config(), lose_once(20));
+    bench.post(0, message(0, 1, 100_000));
+    assert!(bench.run(FOREVER));
+    assert_eq!(completions(&bench), [(true, 0), (false, 0)]);
+    assert_eq!(bench.counters(1).nacks, 1);
+    let sent = data(&bench);
+    let turn = sent.windows(2).position(|pair| pair[1] < pair[0]).expect("it goes back");
+    assert_eq!(sent[turn + 1], 20);
+    assert!(sent[turn + 1..].is_sorted() && sent.last() == Some(&99));
+    assert_eq!(bench.counters(0).retransmitted as usize, turn + 1 - 20);
+    assert_eq!(bench.counters(0).timeouts, 0);
+}
+
+/// Nothing follows the last packet, so only the timeout finds that it is lost.
+#[test]
+fn a_lost_tail_is_found_by_timeout() {
+    let mut bench = bench(config(), lose_once(9));
+    bench.post(0, message(0, 1, 10_000));
+    assert!(bench.run(FOREVER));
+    assert_eq!(completions(&bench), [(true, 0), (false, 0)]);
+    assert_eq!((bench.counters(0).timeouts, bench.counters(0).retransmitted), (1, 1));
+    let timeout = config().timeout.expect("a timeout");
+    let end = last_completion(&bench);
+    assert!(end > Time::ZERO + timeout && end < Time::ZERO + timeout * 2, "{end}");
+}
+
+/// Marks slow the sender down: frames are spaced by the rate that DCQCN allows.
+#[test]
+fn marked_packets_are_paced() {
+    let mut bench = bench(config(), |_, packet| match packet.kind {
+        Kind::Data => Fate::Mark,
+        _ => Fate::Arrive,
+    });
+    bench.post(0, message(0, 1, 400_000));
+    assert!(bench.run(FOREVER));
+    let times: Vec<Time> =
+        bench.sent.iter().filter(|sent| sent.1.kind == Kind::Data).map(|s| s.0).collect();
+    let frame = RATE.time_for(1_062);
+    assert_eq!(times[1].since(times[0]), frame, "it starts at line rate");
+    let last = times[times.len() - 1].since(times[times.len() - 2]);
+    assert!(last.0 > 3 * frame.0, "{last} after many cuts");
+    assert!(bench.counters(1).cnps > 100 && bench.counters(1).ecn_marked == 400);
+}
+
+/// The paper's receiver notifies at most once in its interval.
+#[test]
+fn notifications_keep_their_interval() {
+    let paper = RoceConfig { payload: 1_000, ..RoceConfig::new(RATE, Preset::Paper, None) };
+    let mut bench = bench(paper, |_, packet| match packet.kind {
+        Kind::Data => Fate::Mark,
+        _ => Fate::Arrive,
+    });
+    bench.post(0, message(0, 1, 2_000_000));
+    assert!(bench.run(FOREVER));
+    let times: Vec<Time> =
+        bench.sent.iter().filter(|sent| sent.1.kind == Kind::Cnp).map(|s| s.0).collect();
+    assert!(times.len() > 2);
+    assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) >= Span::from_micros(50)));
+}
+
+/// Two queue pairs share the port in turn.
+#[test]
+fn queue_pairs_take_turns() {
+    let mut bench = bench(config(), |_, _| Fate::Arrive);
+    bench.post(0, message(0, 1, 10_000));
+    bench.post(0, message(1, 2, 10_000));
+    assert!(bench.run(FOREVER));
+    let to: Vec<u32> =
+        bench.sent.iter().filter(|s| s.1.kind == Kind::Data).map(|s| s.1.dst.0).collect();
+    assert!(to[1..18].windows(2).all(|pair| pair[0] != pair[1]), "{to:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Whatever is lost, every message completes exactly once at both ends, in order on its queue pair.
+    #[test]
+    fn messages_complete_exactly_once(
+        sizes in proptest::collection::vec(1u64..20_000, 1..6), seed: u64, percent in 0u32..20,
+    ) {
+        let mut random = Stream::new(seed, 0, Purpose::Transport);
+        let lossy = RoceConfig { congestion: Congestion::None, ..config() };
+        let mut bench = bench(lossy, move |_, _| {
+            if random.below(100) < percent { Fate::Lose } else { Fate::Arrive }
+        });
+        for (id, bytes) in sizes.iter().enumerate() {
+            bench.post(0, message(id as u32, 1, *bytes));
+        }
+        prop_assert!(bench.run(FOREVER));
+        let done = completions(&bench);
+        for received in [true, false] {
+            let of_kind: Vec<u32> =
+                done.iter().filter(|(kind, _)| *kind == received).map(|(_, id)| *id).collect();
+            prop_assert_eq!(of_kind, (0..sizes.len() as u32).collect::<Vec<_>>());
+        }
+        prop_assert_eq!(bench.counters(1).delivered_bytes, sizes.iter().sum::<u64>());
+    }
+}
