@@ -158,7 +158,7 @@ fn a_wrong_scenario_is_refused_with_its_place() {
         (
             "hosts = 16",
             "kind = \"dumbbell\"\nhosts = 15",
-            &["impossible topology: `hosts` is 15, but an even number"],
+            &["impossible topology: `hosts` is 15, but an even number", "x.toml:4:9"],
         ),
         (
             "hosts = 16",

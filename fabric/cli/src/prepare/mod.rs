@@ -149,9 +149,12 @@ fn graph(variant: &Variant, hosts: u32) -> Result<Graph, UserError> {
         }
         TopologyKind::File(file) => return read_topology(file),
     };
-    built.map_err(|error: TopologyError| match origin {
-        Some(origin) => UserError::at(origin, format!("impossible topology: {error}")),
-        None => UserError::new(format!("impossible topology: {error}")),
+    built.map_err(|error: TopologyError| {
+        let message = format!("impossible topology: {error}");
+        match variant.topology.places.get(error.key).or(origin.as_ref()) {
+            Some(origin) => UserError::at(origin, message),
+            None => UserError::new(message),
+        }
     })
 }
 

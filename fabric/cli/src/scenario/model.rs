@@ -1,5 +1,7 @@
 //! A scenario as data.
 
+use std::collections::BTreeMap;
+
 use fabric::units::{Rate, Ratio, Span};
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
@@ -69,6 +71,8 @@ pub struct Topology {
     pub buffer: Option<u64>,
     /// Where the section stands.
     pub origin: Option<Origin>,
+    /// Where its keys stand.
+    pub places: BTreeMap<String, Origin>,
 }
 
 /// Shapes of fabrics.

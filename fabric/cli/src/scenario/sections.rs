@@ -103,6 +103,7 @@ fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
         host_latency: section.span("host_latency")?,
         buffer: section.bytes("buffer")?,
         origin: top.get("topology").map(|item| item.origin.clone()),
+        places: section.places(),
     };
     section.finish()?;
     Ok(topology)

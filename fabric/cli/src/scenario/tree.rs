@@ -1,6 +1,7 @@
 //! TOML with places: values that know where they were written, tables that know what was asked of them.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -257,13 +258,17 @@ impl<'a> Section<'a> {
 
     /// The value of a key, if it is there.
     pub fn get(&self, key: &'static str) -> Option<&'a Item> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         self.table.get(key)
     }
 
-    /// Keys asked for so far, with their paths.
-    pub fn known(&self) -> Vec<String> {
-        self.known.borrow().iter().map(|key| self.name(key)).collect()
+    /// Where the values of its keys stand.
+    pub fn places(&self) -> BTreeMap<String, Origin> {
+        let entries = self.table.entries.iter();
+        entries.map(|entry| (entry.key.clone(), entry.item.origin.clone())).collect()
     }
 
     /// Fails for the first key that nobody asked for.
