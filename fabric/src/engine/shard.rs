@@ -8,7 +8,7 @@ use crate::fault::Change;
 use crate::ids::HostId;
 use crate::net::host::Host;
 use crate::net::outlet::Outlet;
-use crate::net::port::Port;
+use crate::net::port::{Port, special};
 use crate::net::profile::PortProfile;
 use crate::net::switch::{Ports, Scratch, Switch};
 use crate::program::Program;
@@ -194,8 +194,8 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         }
         let port = fault.port as usize;
         match (fault.change, fault.sends) {
-            (Change::Down, true) => self.ports[port].up = false,
-            (Change::Up, true) => self.ports[port].up = true,
+            (Change::Down, true) => self.ports[port].special |= special::DOWN,
+            (Change::Up, true) => self.ports[port].special &= !special::DOWN,
             (Change::Down, false) => self.down[port] = true,
             (Change::Up, false) => self.down[port] = false,
             (Change::Rate { ratio, .. }, true) => {

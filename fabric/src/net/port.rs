@@ -18,6 +18,13 @@ use crate::units::{Rate, Ratio, Span, Time};
 /// In [`Port::serving`]: the frame on the wire is a PFC frame.
 const PFC: u8 = CLASSES as u8;
 
+/// Reasons why a frame that leaves a port is not simply sent: bits of [`Port::special`]. With none set,
+/// which is what a run without faults and captures has, a departure tests one byte.
+pub(crate) mod special {
+    /// The link is down.
+    pub(crate) const DOWN: u8 = 1 << 0;
+}
+
 /// An egress port.
 pub(crate) struct Port {
     pub(crate) peer: Peer,
@@ -36,7 +43,8 @@ pub(crate) struct Port {
     pfc_due: bool,
     /// Classes this port holds paused at its peer: the content of the next PFC frame.
     pub(crate) pausing: u8,
-    pub(crate) up: bool,
+    /// See [`special`].
+    pub(crate) special: u8,
     /// Index of its profile in the shard.
     pub(crate) profile: u16,
     /// Weighted class whose turn it is.
@@ -69,7 +77,7 @@ impl Port {
             serving: 0,
             pfc_due: false,
             pausing: 0,
-            up: true,
+            special: 0,
             profile,
             turn: 0,
             queues: Default::default(),
@@ -137,12 +145,21 @@ impl Port {
     pub(crate) fn emit(&mut self, now: Time, label: Label, outlet: &mut Outlet) {
         self.counters.packets += 1;
         outlet.work.hops += 1;
-        if self.up {
+        if self.special == 0 {
             outlet.send(self.peer, now + self.latency, label);
         } else {
+            self.emit_special(now, label, outlet);
+        }
+    }
+
+    #[cold]
+    fn emit_special(&mut self, now: Time, label: Label, outlet: &mut Outlet) {
+        if self.special & special::DOWN != 0 {
             outlet.lose(now, self.id, label);
             self.counters.dropped_link_down += 1;
+            return;
         }
+        outlet.send(self.peer, now + self.latency, label);
     }
 
     fn depart_pfc(&mut self, now: Time, profile: &PortProfile, outlet: &mut Outlet) {
