@@ -21,6 +21,8 @@ pub enum Kind {
     Ack,
     /// Negative acknowledgement.
     Nack,
+    /// Control packet of a transport (UET CP: credit, probe, close).
+    Control,
     /// Congestion notification packet (RoCEv2).
     Cnp,
     /// Priority flow control frame of a link; made and consumed by ports, never routed.

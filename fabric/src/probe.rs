@@ -49,6 +49,16 @@ counters! {
         out_of_order,
         /// Retransmission timeouts.
         timeouts,
+        /// Losses that this receiver has inferred.
+        inferred,
+        /// Tail probes sent.
+        probes,
+        /// Connections (UET PDCs) opened.
+        pdcs,
+        /// Connections closed.
+        closes,
+        /// Connections given up.
+        pdc_errors,
         /// Payload bytes delivered, without duplicates.
         delivered_bytes,
     }
@@ -119,6 +129,8 @@ pub struct MessageRecord {
     pub received: Time,
     /// When the sender had the last acknowledgement; [`Time::NEVER`] if it did not.
     pub acked: Time,
+    /// When the sender's transport gave up on it; [`Time::NEVER`] if it did not.
+    pub failed: Time,
 }
 
 /// Totals of the engine's work.

@@ -24,6 +24,8 @@ pub(crate) struct Posted {
     pub(crate) posted: Time,
     /// When it was acknowledged; `NEVER` before.
     pub(crate) acked: Time,
+    /// When its transport gave up on it; `NEVER` before.
+    pub(crate) failed: Time,
 }
 
 /// Lists that calls fill and the host empties; reused.
@@ -228,6 +230,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
                     let id = posted.message.id;
                     self.with_program(now, |program, cx| program.on_sent(cx, id));
                 }
+                Completion::Failed { slot } => self.log[slot as usize].failed = now,
                 Completion::Received { message, src } => {
                     self.received.push((message, now));
                     self.with_program(now, |program, cx| program.on_received(cx, src, message));
@@ -243,7 +246,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         let mut posts = std::mem::take(&mut self.lists.posts);
         for mut message in posts.drain(..) {
             message.slot = self.log.len() as u32;
-            self.log.push(Posted { message, posted: now, acked: Time::NEVER });
+            self.log.push(Posted { message, posted: now, acked: Time::NEVER, failed: Time::NEVER });
             self.with_endpoint(now, |endpoint, cx| endpoint.on_post(cx, message));
         }
         let fresh = std::mem::replace(&mut self.lists.posts, posts);

@@ -8,7 +8,11 @@ use fabric::probe::EndpointCounters;
 use fabric::units::{Rate, Span, Time};
 use proptest::prelude::*;
 
-use super::config::Spraying;
+use fabric::endpoint::Completion;
+use fabric::packet::flags;
+
+use super::config::{Delivery, Spraying};
+use super::header::{Data, Op, UNKNOWN};
 use super::nscc::Nscc;
 use super::*;
 use crate::common::pair::{Bench, Fate};
@@ -27,7 +31,7 @@ fn htsim() -> UetConfig {
 }
 
 fn specification() -> UetConfig {
-    UetConfig::new(RATE, base_rtt(), true)
+    UetConfig { random_start_psn: false, ..UetConfig::new(RATE, base_rtt(), true) }
 }
 
 fn bench<F>(hosts: u32, config: &UetConfig, fate: F) -> Bench<Uet<Nscc>, F>
@@ -203,7 +207,10 @@ fn the_scope_of_a_context_orders_messages() {
             bench.endpoint(0).senders().count(),
         )
     };
-    let (order, spread, contexts) = run(&specification());
+    let in_turn = run(&specification());
+    assert_eq!((in_turn.0, in_turn.2), (vec![0, 1, 2, 3], 1));
+    assert!(in_turn.1 < RATE.time_for(16 * 4_202), "in turns: {}", in_turn.1);
+    let (order, spread, contexts) = run(&UetConfig { interleave: u32::MAX, ..specification() });
     assert_eq!((order, contexts), (vec![0, 1, 2, 3], 1));
     assert!(spread > RATE.time_for(1_100_000), "one after the other: {spread}");
     let (order, spread, contexts) = run(&htsim());
@@ -255,7 +262,19 @@ fn offered(config: UetConfig, polls: usize, paused: u8) -> Vec<Option<Kind>> {
         completions: &mut Vec::new(),
         counters: &mut counters,
     };
-    let header = Data { spdcid: 0, dpdcid: UNKNOWN, message: 0, payload: 10, message_bytes: 1_000 };
+    let header = Data {
+        spdcid: 0,
+        dpdcid: UNKNOWN,
+        message: 0,
+        payload: 10,
+        delivery: Delivery::Rud,
+        op: Op::Send,
+        message_bytes: 1_000,
+        ccc: 0,
+        credit_target: 0,
+        start_psn: 0,
+        offset: 0,
+    };
     for psn in 0..30 {
         let asking = Packet {
             src: HostId(1),

@@ -7,12 +7,12 @@ use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule,
 use fabric::graph::Graph;
 use fabric::ids::{Class, HostId};
 use fabric::units::{Rate, Ratio, Span};
-use topologies::properties::Diameter;
+use topologies::properties::{Diameter, oversubscription};
 use transports::AnyEndpoint;
 use transports::roce::Roce;
 use transports::roce::config::{Congestion as RoceCongestion, Preset, RoceConfig};
 use transports::uet::Uet;
-use transports::uet::config::{Congestion, UetConfig};
+use transports::uet::config::{Congestion, Oversubscribed, UetConfig};
 
 use crate::error::UserError;
 use crate::scenario::model::{Profile, RoceOptions, SwitchOptions, Transport, UetOptions, Variant};
@@ -55,7 +55,10 @@ impl TransportConfig {
                 let shared = Arc::clone(config);
                 match config.congestion {
                     Congestion::Nscc => AnyEndpoint::UetNscc(Uet::new(host, shared, seed)),
-                    Congestion::Constant => AnyEndpoint::UetConstant(Uet::new(host, shared, seed)),
+                    Congestion::Dctcp => AnyEndpoint::UetDctcp(Uet::new(host, shared, seed)),
+                    Congestion::Constant | Congestion::Open => {
+                        AnyEndpoint::UetConstant(Uet::new(host, shared, seed))
+                    }
                 }
             }
             TransportConfig::Roce(config) => {
@@ -83,6 +86,8 @@ struct Basis {
     base_rtt: Span,
     /// Frame of a full data packet.
     frame: u64,
+    /// Most bandwidth below a switch over that above it.
+    oversubscription: f64,
 }
 
 impl Basis {
@@ -120,7 +125,8 @@ impl Behaviour {
         let (frame, ack) = frames(&variant.transport, profile);
         let wire = u64::from(overhead);
         let base_rtt = Diameter::of(graph).base_rtt(frame + wire, ack + wire, host_latency);
-        let basis = Basis { profile, rate, base_rtt, frame };
+        let oversubscription = oversubscription(graph);
+        let basis = Basis { profile, rate, base_rtt, frame, oversubscription };
         let switch = &variant.switch;
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
@@ -211,10 +217,14 @@ fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
     let lossless = switch.lossless.unwrap_or(false);
     let limit = if lossless { u64::MAX } else { queue };
     let data = ClassConfig { ecn: marks, lossless, ..class(limit, overflow) };
-    // UE 1.0 §3.6.17: the last hop may hold half as much again before it trims.
-    let last_hop = (!htsim && trimming && !lossless && switch.queue.is_none())
-        .then(|| vec![control, ClassConfig { limit: queue * 3 / 2, ..data }]);
     let config = uet_config(basis, options, trimming, queue);
+    // UE 1.0 §3.6.17: the last hop may hold half as much again before it trims, and does not mark where
+    // credit holds senders back.
+    let larger = !htsim && trimming && !lossless && switch.queue.is_none();
+    let marks = if config.rccc.is_some() { None } else { marks };
+    let limit = if larger { queue * 3 / 2 } else { limit };
+    let last_hop = (larger || config.rccc.is_some())
+        .then(|| vec![control, ClassConfig { limit, ecn: marks, ..data }]);
     (TransportConfig::Uet(Arc::new(config)), vec![control, data], last_hop)
 }
 
@@ -223,32 +233,19 @@ fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -
         Profile::Ethernet => UetConfig::new(basis.rate, basis.base_rtt, trimming),
         Profile::Htsim => UetConfig::htsim(basis.rate, basis.base_rtt, trimming, queue),
     };
-    fn put<T: Copy>(place: &mut T, value: Option<T>) {
-        if let Some(value) = value {
-            *place = value;
-        }
+    options.apply(&mut config);
+    if let Some(rccc) = &mut config.rccc
+        && config.congestion == Congestion::Open
+        && basis.oversubscription > 1.0
+    {
+        // The reference counts periods in a constant of its own.
+        let rtt = match basis.profile {
+            Profile::Ethernet => basis.base_rtt,
+            Profile::Htsim => Span::from_micros(12),
+        };
+        let least = (0.9 / basis.oversubscription).max(0.01);
+        rccc.oversubscription = Some(Oversubscribed { least, rtt });
     }
-    put(&mut config.congestion, options.congestion);
-    put(&mut config.spraying, options.spraying);
-    put(&mut config.entropy_values, options.entropy_values);
-    put(&mut config.payload, options.payload);
-    put(&mut config.mp_range, options.mp_range);
-    put(&mut config.ack_trigger, options.ack_trigger);
-    put(&mut config.ack_count, options.ack_count);
-    put(&mut config.sack_base, options.sack_base);
-    put(&mut config.rto, options.rto);
-    put(&mut config.rto_backoff, options.rto_backoff);
-    put(&mut config.pdc_scope, options.pdc_scope);
-    put(&mut config.window_for_mtu, options.window_for_mtu);
-    put(&mut config.request_below_trigger, options.request_below_trigger);
-    put(&mut config.control_weight, options.control_weight.map(|w| (w > 0).then_some(w)));
-    put(&mut config.timeout_keeps_entropy, options.timeout_keeps_entropy);
-    let nscc = &mut config.nscc;
-    put(&mut nscc.quick_adapt_targets, options.quick_adapt_targets.map(|t| (t > 0.0).then_some(t)));
-    put(&mut nscc.continue_without_sample, options.continue_without_sample);
-    put(&mut nscc.count_lost_as_ignored, options.count_lost_as_ignored);
-    put(&mut nscc.nack_leaves_flight_first, options.nack_leaves_flight_first);
-    put(&mut nscc.delay_weight, options.delay_weight);
     config
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use fabric::units::{Rate, Ratio, Span};
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
-use transports::uet::config::{AckCount, Congestion, PdcScope, SackBase, Spraying};
 
 use crate::error::Origin;
+pub use crate::scenario::uet::UetOptions;
 
 /// A scenario, checked and complete.
 #[derive(Clone, Debug)]
@@ -135,53 +135,6 @@ pub enum Transport {
     Uet(UetOptions),
     /// RoCEv2.
     Roce(RoceOptions),
-}
-
-/// UET, where it differs from the profile's.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UetOptions {
-    /// Congestion control.
-    pub congestion: Option<Congestion>,
-    /// Choice of entropy values.
-    pub spraying: Option<Spraying>,
-    /// Number of entropy values.
-    pub entropy_values: Option<u16>,
-    /// Whether switches trim.
-    pub trimming: Option<bool>,
-    /// Payload of a full packet.
-    pub payload: Option<u16>,
-    /// Packets that may be outstanding.
-    pub mp_range: Option<u32>,
-    /// Bytes that cause an acknowledgement.
-    pub ack_trigger: Option<u32>,
-    /// What counts towards it.
-    pub ack_count: Option<AckCount>,
-    /// Where the SACK window begins.
-    pub sack_base: Option<SackBase>,
-    /// Retransmission timeout.
-    pub rto: Option<Span>,
-    /// Whether it doubles.
-    pub rto_backoff: Option<bool>,
-    /// Which messages share a context.
-    pub pdc_scope: Option<PdcScope>,
-    /// Whether the window must have room for a whole MTU.
-    pub window_for_mtu: Option<bool>,
-    /// Whether small windows ask for an acknowledgement with every packet.
-    pub request_below_trigger: Option<bool>,
-    /// Control packets for one data packet; 0: control always first.
-    pub control_weight: Option<u32>,
-    /// Whether a timeout knows its entropy value.
-    pub timeout_keeps_entropy: Option<bool>,
-    /// Delay that arms QuickAdapt, in target delays; 0: none.
-    pub quick_adapt_targets: Option<f64>,
-    /// Whether NSCC goes on without a round-trip sample.
-    pub continue_without_sample: Option<bool>,
-    /// Whether bytes lost by timeout count as ignored.
-    pub count_lost_as_ignored: Option<bool>,
-    /// Whether a NACK leaves the bytes in flight first.
-    pub nack_leaves_flight_first: Option<bool>,
-    /// Weight of a new delay sample.
-    pub delay_weight: Option<f64>,
 }
 
 /// RoCE, where it differs from the preset's.

@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use fabric::units::{Ratio, Span};
+use fabric::units::Span;
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
-use transports::uet::config::{AckCount, Congestion, PdcScope, SackBase, Spraying};
 
 use crate::error::{Origin, UserError};
 use crate::scenario::model::{
     Fault, FaultKind, File, LinkName, Profile, Ranks, RoceOptions, SwitchOptions, Topology,
-    TopologyKind, Transport, UetOptions, Variant, Workload, WorkloadKind,
+    TopologyKind, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
+use crate::scenario::uet;
 
 /// Most hosts, ranks, senders.
 const MANY: u64 = 16 << 20;
@@ -132,62 +132,10 @@ fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
     let roce = section.word("kind", &[("uet", false), ("roce", true)])?;
     let transport = match roce {
         Some(true) => Transport::Roce(self::roce(section)?),
-        _ => Transport::Uet(uet(section)?),
+        _ => Transport::Uet(uet::uet(section)?),
     };
     section.finish()?;
     Ok(transport)
-}
-
-fn uet(section: &Section<'_>) -> Result<UetOptions, UserError> {
-    let values = section.count("entropy_values", 2, 32_768)?;
-    let mp_range = section.count("mp_range", 64, 1 << 20)?;
-    for (key, value) in [("entropy_values", values), ("mp_range", mp_range)] {
-        if value.is_some_and(|value| !value.is_power_of_two())
-            && let Some(item) = section.get(key)
-        {
-            return Err(section.wrong(key, item, "a power of two"));
-        }
-    }
-    Ok(UetOptions {
-        congestion: section
-            .word("congestion", &[("nscc", Congestion::Nscc), ("none", Congestion::Constant)])?,
-        spraying: section.word(
-            "spraying",
-            &[
-                ("oblivious", Spraying::Oblivious),
-                ("bitmap", Spraying::Bitmap),
-                ("reps", Spraying::Reps),
-                ("mixed", Spraying::Mixed),
-                ("ecmp", Spraying::Ecmp),
-            ],
-        )?,
-        entropy_values: values.map(|values| values as u16),
-        trimming: section.truth("trimming")?,
-        payload: section.count("payload", 64, 9_000)?.map(|bytes| bytes as u16),
-        mp_range: mp_range.map(|range| range as u32),
-        ack_trigger: section.count("ack_trigger", 0, 32 << 10)?.map(|bytes| bytes as u32),
-        ack_count: section.word(
-            "ack_count",
-            &[("payload", AckCount::Payload { least: 1_024 }), ("frame", AckCount::Frame)],
-        )?,
-        sack_base: section
-            .word("sack_base", &[("walk", SackBase::Walk), ("packet", SackBase::Packet)])?,
-        rto: section.span("rto")?,
-        rto_backoff: section.truth("rto_backoff")?,
-        pdc_scope: section.word(
-            "pdc_scope",
-            &[("destination", PdcScope::Destination), ("message", PdcScope::Message)],
-        )?,
-        window_for_mtu: section.truth("window_for_mtu")?,
-        request_below_trigger: section.truth("request_below_trigger")?,
-        control_weight: section.count("control_weight", 0, 1_000)?.map(|weight| weight as u32),
-        timeout_keeps_entropy: section.truth("timeout_keeps_entropy")?,
-        quick_adapt_targets: section.number("quick_adapt_targets")?,
-        continue_without_sample: section.truth("continue_without_sample")?,
-        count_lost_as_ignored: section.truth("count_lost_as_ignored")?,
-        nack_leaves_flight_first: section.truth("nack_leaves_flight_first")?,
-        delay_weight: section.ratio("delay_weight", 1.0)?.map(Ratio::as_f64),
-    })
 }
 
 fn roce(section: &Section<'_>) -> Result<RoceOptions, UserError> {
@@ -358,5 +306,6 @@ pub(super) fn all_keys() -> Vec<String> {
             keys.extend(rest.split('"').next().map(str::to_owned));
         }
     }
+    keys.extend(uet::KEYS.iter().map(|key| (*key).to_owned()));
     keys
 }
