@@ -49,17 +49,37 @@ impl<C: CongestionControl> Uet<C> {
             }
         };
         let spdcid = self.choose(cx, message.dst);
-        self.enqueue(spdcid, message, op, left, report);
+        self.enqueue(cx, spdcid, message, op, left, report);
     }
 
     /// Queues a message, or a part of one, on a context.
-    fn enqueue(&mut self, spdcid: u32, message: Message, op: Op, left: u64, report: Report) {
+    fn enqueue(
+        &mut self,
+        cx: &mut HostCx<'_>,
+        spdcid: u32,
+        message: Message,
+        op: Op,
+        left: u64,
+        report: Report,
+    ) {
         let header = ses::header(op, left, &self.config);
         let sender = &mut self.senders[spdcid as usize];
         let ccc = &mut self.cccs[sender.ccc as usize];
+        if op == Op::Read {
+            self.ses.on_asked(message.id.0, spdcid);
+            sender.reading += 1;
+        }
         let pending = Pending { message, op, left, offset: 0, header, report };
         sender.post(pending, ccc, &self.config);
+        let starved = self.config.rccc.is_some() && !ccc.has_credit(&self.config);
         self.kick(spdcid);
+        if starved {
+            // Nothing that goes out would tell the receiver.
+            self.request_credit(spdcid);
+            let rto = timer::of(spdcid, timer::RTO);
+            let again = cx.now + self.config.rto;
+            cx.timers.set(rto, again.min(cx.timers.deadline(rto)));
+        }
     }
 
     /// Reads the rest of a rendezvous from its initiator.
@@ -67,7 +87,7 @@ impl<C: CongestionControl> Uet<C> {
         let id = fabric::ids::MessageId(message);
         let spdcid = self.choose(cx, from);
         let request = Message { id, dst: from, bytes, slot: NO_SLOT };
-        self.enqueue(spdcid, request, Op::Read, 0, Report::Part);
+        self.enqueue(cx, spdcid, request, Op::Read, 0, Report::Part);
     }
 
     /// Sends what a READ that came in on receiver `number` asks for, in the return direction of its PDC.
@@ -78,13 +98,14 @@ impl<C: CongestionControl> Uet<C> {
         let back = known.filter(open).unwrap_or_else(|| {
             let back = self.open(cx, src);
             // No SYN: the initiator finds the context by its own PDC.
-            self.senders[back as usize].dpdcid = spdcid | RETURN;
+            let sender = &mut self.senders[back as usize];
+            (sender.dpdcid, sender.is_return) = (spdcid | RETURN, true);
             self.receivers[number as usize].returns = Some(back);
             back
         });
         let id = fabric::ids::MessageId(message);
         let response = Message { id, dst: src, bytes, slot: NO_SLOT };
-        self.enqueue(back, response, Op::ReadResponse, bytes, Report::Part);
+        self.enqueue(cx, back, response, Op::ReadResponse, bytes, Report::Part);
     }
 
     fn post_datagram(&mut self, cx: &mut HostCx<'_>, message: Message) {
@@ -159,12 +180,14 @@ impl<C: CongestionControl> Uet<C> {
         self.opened += 1;
         let mut random = Stream::new(self.seed, entity, Purpose::Transport);
         let flow = random.bits();
-        // Within [2¹⁶, 2³¹), as the UEC reference provider draws it.
-        let start = match self.config.random_start_psn {
-            true => (1 << 16) + random.below((1 << 31) - (1 << 16)),
-            false => 0,
-        };
         let spdcid = self.free_senders.pop().unwrap_or(self.senders.len() as u32);
+        // Within [2¹⁶, 2³¹), as the UEC reference provider draws it; where contexts begin at 0, one that
+        // takes a closed one's place keeps its distance, so that the target tells them apart.
+        let start = match self.senders.get(spdcid as usize) {
+            _ if self.config.random_start_psn => (1 << 16) + random.below((1 << 31) - (1 << 16)),
+            Some(closed) => (closed.close_psn() + (1 << 16)) % (1 << 31),
+            None => 0,
+        };
         let ccc = self.context(dst, spdcid);
         let entropy = Entropy::new(&self.config, random);
         let sender = Sender::new(dst, flow, ccc, start, entropy, &self.config);
@@ -246,6 +269,8 @@ impl<C: CongestionControl> Uet<C> {
         }
         let ccc = &mut self.cccs[sender.ccc as usize];
         match ack.code {
+            // Of a context that was closed; its place has been used again since.
+            NackCode::None if !sender.is_answered_by(&ack) => return,
             NackCode::None => {
                 sender.dpdcid = ack.dpdcid;
                 if sender.state == State::AckWait {

@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
-use fabric::packet::{Kind, Packet};
+use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
 
 use ccc::Ccc;
@@ -117,6 +117,8 @@ pub struct Uet<C: CongestionControl> {
     destinations: BTreeMap<HostId, Destination>,
     receivers: Vec<Receiver>,
     free_receivers: Vec<u32>,
+    /// Receivers open that initiators have opened, which is all but those of the return direction.
+    targets: u32,
     /// Receivers by source and its PDC, for packets in the SYN state.
     by_initiator: BTreeMap<(HostId, u32), Known>,
     /// The senders' congestion control contexts.
@@ -159,6 +161,7 @@ impl<C: CongestionControl> Uet<C> {
             destinations: BTreeMap::new(),
             receivers: Vec::new(),
             free_receivers: Vec::new(),
+            targets: 0,
             by_initiator: BTreeMap::new(),
             sources: Vec::new(),
             by_context: BTreeMap::new(),
@@ -187,8 +190,10 @@ impl<C: CongestionControl> Uet<C> {
         })
     }
 
-    /// Queues a control packet (CP) with PSN `psn` for the NIC.
+    /// Queues a control packet (CP) with PSN `psn` for the NIC. Those that want an answer ask for it.
     fn push_control(&mut self, dst: HostId, flow: u32, psn: u32, entropy: u16, control: Control) {
+        let asks = matches!(control.kind, ControlType::CloseCmd | ControlType::Probe);
+        let flags = if asks { flags::ACK_REQUEST } else { 0 };
         self.control.push_back(Packet {
             dst,
             src: self.host,
@@ -198,7 +203,7 @@ impl<C: CongestionControl> Uet<C> {
             bytes: self.config.nack_bytes,
             kind: Kind::Control,
             class: Class::CONTROL,
-            flags: 0,
+            flags,
             body: control.pack(),
         });
     }

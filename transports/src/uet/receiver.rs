@@ -9,8 +9,9 @@ use fabric::units::Time;
 use crate::common::bits::RingBits;
 use crate::uet::config::{AckCount, Delivery, LossInference, SackBase, UetConfig};
 use crate::uet::credit::pacer::Source;
-use crate::uet::header::{Ack, Data, NackCode, Op};
+use crate::uet::header::{Ack, Data, NackCode, Op, UNKNOWN};
 use crate::uet::host_buffer::HostBuffer;
+use crate::uet::initiator::RETURN;
 
 /// The smallest ring of arrivals.
 const RING: u32 = 64;
@@ -81,8 +82,10 @@ pub(super) struct Receiver {
     pub(super) start: u32,
     /// Neither closed nor free.
     pub(super) open: bool,
-    /// The target has asked for its close.
-    pub(super) asked_to_close: bool,
+    /// When the target last asked for its close.
+    pub(super) asked_to_close: Option<Time>,
+    /// It receives in the return direction of a PDC that its own host has opened.
+    pub(super) is_return: bool,
     /// Time of the last packet.
     pub(super) last: Time,
     /// The sender for data that flows back (reads).
@@ -119,7 +122,8 @@ impl Receiver {
             source,
             start: data.start_psn,
             open: true,
-            asked_to_close: false,
+            asked_to_close: None,
+            is_return: data.dpdcid & RETURN != 0 && data.dpdcid != UNKNOWN,
             last: Time::ZERO,
             returns: None,
             cack: data.start_psn,
@@ -156,7 +160,7 @@ impl Receiver {
         if packet.has(flags::TRIMMED) {
             around.counters.trimmed += 1;
             return Reaction {
-                reply: Some(self.on_trimmed(packet, &around)),
+                reply: Some(self.on_trimmed(packet, data, &around)),
                 ..Reaction::default()
             };
         }
@@ -205,7 +209,9 @@ impl Receiver {
             self.acknowledge(packet, data, marked, marked || asked, &around)
         });
         let inferred = match config.inference {
-            LossInference::Receiver if !in_order => self.infer(packet, &around),
+            LossInference::Receiver if !in_order && data.delivery != Delivery::Rudi => {
+                self.infer(packet, &around)
+            }
             _ => None,
         };
         let (begun, completed) = self.count(data, now, config);
@@ -220,7 +226,8 @@ impl Receiver {
         data: &Data,
         around: &mut Surroundings<'_>,
     ) -> Option<NackCode> {
-        if packet.psn - self.cack >= around.config.mp_range {
+        let bounded = data.delivery != Delivery::Rudi;
+        if bounded && packet.psn - self.cack >= around.config.mp_range {
             return Some(NackCode::PsnOorWindow);
         }
         if data.delivery == Delivery::Rod && packet.psn != self.cack {
@@ -233,9 +240,9 @@ impl Receiver {
         (!fits).then_some(NackCode::NoPktBuffer)
     }
 
-    fn on_trimmed(&mut self, packet: &Packet, around: &Surroundings<'_>) -> Reply {
+    fn on_trimmed(&mut self, packet: &Packet, data: &Data, around: &Surroundings<'_>) -> Reply {
         if self.is_duplicate(packet.psn) {
-            return self.ack(packet, false, false, around);
+            return self.acknowledge(packet, data, false, false, around);
         }
         let code = match packet.has(flags::LAST_HOP) {
             true => NackCode::TrimmedLastHop,
@@ -261,10 +268,10 @@ impl Receiver {
         again.then_some(Reply { ack, psn: self.cack })
     }
 
-    /// A NACK for the first hole once enough packets have overtaken it, at most one a round trip.
+    /// A NACK for the first hole once enough packets have overtaken it, at most one in two round trips.
     fn infer(&mut self, packet: &Packet, around: &Surroundings<'_>) -> Option<Reply> {
         let recent = |(hole, at): (u32, Time)| {
-            hole == self.cack && around.now.since(at) < around.config.base_rtt
+            hole == self.cack && around.now.since(at) < around.config.base_rtt * 2
         };
         if self.ooo_count < around.config.reorder_limit || self.inferred.is_some_and(recent) {
             return None;

@@ -10,6 +10,7 @@ use crate::uet::config::{Delivery, LossInference, UetConfig};
 use crate::uet::congestion::{AckSample, CongestionControl, NackSample};
 use crate::uet::entropy::{Entropy, Feedback};
 use crate::uet::header::{Ack, NackCode, UNKNOWN};
+use crate::uet::initiator::RETURN;
 use crate::uet::messages::{Messages, Pending, Piece, Report, Run};
 use crate::uet::outstanding::Outstanding;
 use crate::uet::recovery::Recovery;
@@ -81,6 +82,12 @@ pub(super) struct Sender {
     recovery: Recovery,
     /// Resource NACKs and closing attempts in a row.
     pub(super) tries: u8,
+    /// It sends in the return direction of a PDC that the other side opened, and will close.
+    pub(super) is_return: bool,
+    /// Reads that wait for data in the return direction.
+    pub(super) reading: u32,
+    /// The receiver of that data.
+    pub(super) returns: Option<u32>,
 }
 
 impl Sender {
@@ -108,6 +115,9 @@ impl Sender {
             mp_range: config.mp_range,
             recovery: Recovery::default(),
             tries: 0,
+            is_return: false,
+            reading: 0,
+            returns: None,
         }
     }
 
@@ -119,6 +129,15 @@ impl Sender {
     /// Whether it takes another message.
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open && self.outstanding.next() < PSN_LIMIT
+    }
+
+    /// Whether an acknowledgement is of this context, not of one that had its number before.
+    #[inline]
+    pub(super) fn is_answered_by(&self, ack: &Ack) -> bool {
+        let named = self.dpdcid & RETURN == 0;
+        let within =
+            ack.rudi || ack.cack.wrapping_sub(self.start) <= self.close_psn() + 1 - self.start;
+        within && (!named || ack.dpdcid == self.dpdcid || self.delivery == Delivery::Rudi)
     }
 
     /// Queues a message.
@@ -255,7 +274,7 @@ impl Sender {
         let (penalty, restore) = (ack.penalty, ack.restore);
         let sample = AckSample { now, newly, marked: ack.marked, rtt, in_flight, penalty, restore };
         ccc.control.on_ack(parameters, &sample);
-        if config.inference == LossInference::Sleek {
+        if config.inference == LossInference::Sleek && !ack.rudi {
             let delay = rtt.map(|rtt| rtt - config.base_rtt.min(rtt));
             let clear = ack.probe && delay.is_some_and(|delay| delay < config.target_delay());
             self.infer(ack, clear, ccc, config, parameters);
@@ -422,7 +441,8 @@ impl Sender {
 
     /// How long after an acknowledgement the tail is probed; `None` when nothing is outstanding.
     pub(super) fn probe_after(&self, config: &UetConfig) -> Option<Span> {
-        if self.outstanding.span() == 0 {
+        // A RUDI target has no state to ask about.
+        if self.outstanding.span() == 0 || self.delivery == Delivery::Rudi {
             return None;
         }
         if config.tail_probe.is_some() {

@@ -58,6 +58,8 @@ pub(super) struct Ses {
     offered: BTreeMap<u32, (u32, u8)>,
     /// Rendezvous arriving here: parts not yet complete.
     fetched: BTreeMap<u32, u8>,
+    /// READ requests of this host that wait for data: message to sending context.
+    asked: BTreeMap<u32, u32>,
     later: BTreeMap<(Time, u64), Later>,
     /// Entries of `later` so far: their order within an instant.
     count: u64,
@@ -105,9 +107,14 @@ impl Ses {
         offered.or_else(|| self.reads.remove(&message))
     }
 
-    /// Nothing is under way that needs the return direction of a PDC.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.reads.is_empty() && self.offered.is_empty() && self.fetched.is_empty()
+    /// A READ request leaves on context `spdcid`.
+    pub(super) fn on_asked(&mut self, message: u32, spdcid: u32) {
+        self.asked.insert(message, spdcid);
+    }
+
+    /// Its data has arrived; the context that asked.
+    pub(super) fn on_answered(&mut self, message: u32) -> Option<u32> {
+        self.asked.remove(&message)
     }
 
     /// Keeps something for `at`.
@@ -158,7 +165,6 @@ mod tests {
         );
         ses.on_offered(7);
         assert_eq!([ses.on_part_received(7), ses.on_part_received(7)], [false, true]);
-        assert!(ses.is_quiet());
     }
 
     /// What is put off comes back in order of time, then of asking.

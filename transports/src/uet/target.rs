@@ -10,6 +10,7 @@ use crate::uet::credit::pacer::Source;
 use crate::uet::header::{Ack, Control, ControlType, Data, NackCode, Op, UNKNOWN};
 use crate::uet::initiator::RETURN;
 use crate::uet::receiver::{Part, Receiver, Reply, Surroundings};
+use crate::uet::sender::State;
 use crate::uet::ses::Later;
 use crate::uet::{Uet, timer};
 
@@ -81,7 +82,7 @@ impl<C: CongestionControl> Uet<C> {
             return self.accept(cx, packet, data);
         }
         if data.dpdcid & RETURN != 0 {
-            return self.accept_return(packet, data);
+            return self.accept_return(cx, packet, data);
         }
         let known = self.receivers.get(data.dpdcid as usize).is_some_and(|receiver| {
             receiver.open && receiver.src == packet.src && receiver.spdcid == data.spdcid
@@ -95,7 +96,7 @@ impl<C: CongestionControl> Uet<C> {
     /// The receiver for a packet in the SYN state.
     fn accept(&mut self, cx: &mut HostCx<'_>, packet: &Packet, data: &Data) -> Option<u32> {
         let key = (packet.src, data.spdcid);
-        match self.by_initiator.get(&key) {
+        match self.by_initiator.get(&key).copied() {
             Some(known) if known.start == data.start_psn && known.open => {
                 return Some(known.number);
             }
@@ -104,29 +105,36 @@ impl<C: CongestionControl> Uet<C> {
                 self.refuse(cx, packet, data, NackCode::Closing);
                 return None;
             }
+            // The initiator uses the number again: it has given the context up that had it before.
+            Some(known) if known.open => self.free_receiver(cx, known.number),
             _ => {}
         }
-        let most = self.config.target_pdcs;
-        let open = self.receivers.len() - self.free_receivers.len();
-        if most.is_some_and(|most| open >= most as usize) {
+        if self.config.target_pdcs.is_some_and(|most| self.targets >= most) {
             self.refuse(cx, packet, data, NackCode::NoPdcAvail);
-            self.ask_for_close();
+            self.ask_for_close(cx);
             return None;
         }
+        self.targets += 1;
         let number = self.add_receiver(packet, data);
         self.by_initiator.insert(key, Known { number, start: data.start_psn, open: true });
         Some(number)
     }
 
     /// The receiver for data in the return direction of one of this host's PDCs.
-    fn accept_return(&mut self, packet: &Packet, data: &Data) -> Option<u32> {
+    fn accept_return(&mut self, cx: &mut HostCx<'_>, packet: &Packet, data: &Data) -> Option<u32> {
         let key = (packet.src, data.spdcid | RETURN);
         if let Some(known) = self.by_initiator.get(&key)
             && known.start == data.start_psn
         {
             return Some(known.number);
         }
+        let own = self.senders.get(data.dpdcid as usize & !(RETURN as usize));
+        if !own.is_some_and(|own| own.dst == packet.src && own.state != State::Closed) {
+            self.refuse(cx, packet, data, NackCode::InvDpdcid);
+            return None;
+        }
         let number = self.add_receiver(packet, data);
+        self.senders[(data.dpdcid & !RETURN) as usize].returns = Some(number);
         self.by_initiator.insert(key, Known { number, start: data.start_psn, open: true });
         Some(number)
     }
@@ -206,6 +214,7 @@ impl<C: CongestionControl> Uet<C> {
                 }
             }
             Op::ReadResponse => {
+                self.on_read_answered(cx, part.message);
                 if let Some(slot) = self.ses.on_data_read(part.message) {
                     cx.completions.push(received);
                     cx.completions.push(Completion::Sent { slot });
@@ -213,6 +222,17 @@ impl<C: CongestionControl> Uet<C> {
                     cx.completions.push(received);
                 }
             }
+        }
+    }
+
+    /// The data of one of this host's READ requests is there; the context that asked may have waited for
+    /// it to close.
+    fn on_read_answered(&mut self, cx: &mut HostCx<'_>, message: u32) {
+        let Some(spdcid) = self.ses.on_answered(message) else { return };
+        let sender = &mut self.senders[spdcid as usize];
+        sender.reading -= 1;
+        if sender.is_idle() {
+            self.on_idle(cx, spdcid);
         }
     }
 
