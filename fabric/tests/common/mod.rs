@@ -8,6 +8,7 @@ use fabric::error::AssembleError;
 use fabric::fault::Fault;
 use fabric::graph::{Graph, Link, RouteRule, Switch};
 use fabric::ids::{Class, HostId, MessageId, NodeId};
+use fabric::link::LinkConfig;
 use fabric::packet::{Kind, Packet, flags};
 use fabric::probe::RunRecord;
 use fabric::program::{Program, ProgramCx};
@@ -185,6 +186,7 @@ pub(crate) fn config(limit: u64, overflow: Overflow) -> FabricConfig {
         frame_overhead: 0,
         host_latency: Span::ZERO,
         pfc_bytes: 64,
+        link: LinkConfig::default(),
     }
 }
 
@@ -237,6 +239,7 @@ impl Case {
         run.execute(threads, Time(1 << 50), &Progress::default())
     }
 
+    #[allow(dead_code, reason = "not every test binary cuts runs short")]
     /// Runs on one thread up to `until`, or until told to stop.
     pub(crate) fn run_until(&self, until: Time, progress: &Progress) -> RunRecord {
         self.assemble(2).expect("the fabric assembles").execute(1, until, progress)
