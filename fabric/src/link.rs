@@ -288,7 +288,11 @@ mod tests {
         let fec = FrameErrors::after_fec(2.4e-4);
         // Chances are whole multiples of 2^-64, 5e-20.
         within(share(fec, 4_200), 8.151_573_399_341_547e-13 * 7.562_5, 1e-6);
-        within(share(FrameErrors::Bit(Chance::new(1e-9)), 125), 1e-6 - 1e3 * 999.0 / 2.0 * 1e-18, 1e-9);
+        within(
+            share(FrameErrors::Bit(Chance::new(1e-9)), 125),
+            1e-6 - 1e3 * 999.0 / 2.0 * 1e-18,
+            1e-9,
+        );
         assert_eq!(share(FrameErrors::Frame(Chance::new(0.5)), 64), 0.5);
         assert_eq!(share(FrameErrors::None, 9_000), 0.0);
     }

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Case, FRAME, config, leaf_spine, lossless};
 use fabric::config::{Buffer, FabricConfig, Overflow};
+use fabric::engine::Progress;
 use fabric::fault::{Change, Direction, Fault};
 use fabric::ids::LinkId;
 use fabric::link::{Chance, CreditConfig, FrameErrors, LinkSet, LlrConfig, llr_answer};
@@ -34,12 +35,8 @@ fn sum(record: &RunRecord) -> PortCounters {
 
 /// A change of link 0, from host 0 to its leaf, from `at` to `until`.
 fn window(at: u64, until: u64, change: Change, end: Change) -> [Fault; 2] {
-    let fault = |at, change| Fault {
-        at: Time(at),
-        link: LinkId(0),
-        direction: Direction::Up,
-        change,
-    };
+    let fault =
+        |at, change| Fault { at: Time(at), link: LinkId(0), direction: Direction::Up, change };
     [fault(at, change), fault(until, end)]
 }
 
@@ -225,6 +222,30 @@ fn a_link_that_goes_down_begins_anew() {
     // Forty kept, forty sent while it is down, and ten good ones on the way as it goes down.
     assert!((90..=91).contains(&counters.dropped_link_down), "{}", counters.dropped_link_down);
     assert_eq!((counters.llr_replayed, counters.dropped_error), (0, 0));
+}
+
+/// A run that ends amid retries accounts for what is kept, in queues and on wires: the audit at its end
+/// would panic.
+#[test]
+fn a_run_that_ends_amid_retries_is_accounted_for() {
+    let mut case = Case::new(leaf_spine(2, 4, 2), with_retry(plain(), LlrConfig::default()));
+    case.config.link.errors = FrameErrors::Frame(Chance::new(0.2));
+    for src in 0..8 {
+        case = case.send(src, (src + 3) % 8, 300 * FRAME);
+    }
+    for micros in 2..30 {
+        let record = case.run_until(Time(micros * 1_000_000), &Progress::default());
+        assert!(record.stopped && record.messages.len() == 8);
+    }
+}
+
+/// Credits that could stall for ever are refused.
+#[test]
+fn too_few_credits_are_refused() {
+    let mut config = lossless(1_500_000);
+    config.buffer = Buffer::Credits(CreditConfig { bytes: Some(3_000), frame: FRAME as u16 });
+    let error = Case::new(leaf_spine(1, 2, 1), config).error();
+    assert_eq!(error, "credits for 3000 B are too few; a class needs at least 3072 B");
 }
 
 fn incast(buffer: Buffer) -> Case {

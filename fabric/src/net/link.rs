@@ -1,7 +1,8 @@
 //! The link layer of a port: what the wire loses, link-level retry, credits. Cold: a port comes here only
 //! when its [`special`] byte says so.
 //!
-//! A port draws the errors of the direction it sends on as a frame leaves, from a stream of its own. A
+//! A port draws the errors of the direction it sends on as a frame leaves (a NIC: as it begins to leave),
+//! from a stream of its own. A
 //! link's own frames (PFC, credit updates) are never in error: real ones are repeated until they have
 //! had their effect, which is not modelled.
 
@@ -357,7 +358,9 @@ impl Port {
     /// Sends an update of credits at `now`: an ordered set between or within frames, which takes no
     /// time on the wire. Nothing that leaves later may have been put on the wire yet.
     pub(crate) fn send_credits(&mut self, now: Time, outlet: &mut Outlet) {
-        let Some(credits) = self.link.as_mut().and_then(|link| link.credits.as_mut()) else { return };
+        let Some(credits) = self.link.as_mut().and_then(|link| link.credits.as_mut()) else {
+            return;
+        };
         let mut packet = Packet {
             kind: Kind::LinkCredit,
             bytes: ORDERED_SET_BYTES as u16,

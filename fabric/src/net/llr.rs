@@ -205,7 +205,8 @@ impl Llr {
     pub(crate) fn flush(&mut self) -> Option<Label> {
         let kept = self.kept.pop();
         if kept.is_none() {
-            *self = Llr { next: self.next, expected: self.next, ..Llr::new(self.config, self.answer) };
+            *self =
+                Llr { next: self.next, expected: self.next, ..Llr::new(self.config, self.answer) };
         }
         kept.map(|kept| kept.label)
     }

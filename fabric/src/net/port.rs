@@ -211,7 +211,11 @@ impl Port {
     /// Chooses the next frame at `now`; returns when it ends, [`Time::NEVER`] if nothing may leave.
     #[inline]
     pub(crate) fn start(&mut self, now: Time, profile: &PortProfile) -> Time {
-        if self.due != 0 { self.start_special(now, profile) } else { self.start_queued(now, profile) }
+        if self.due != 0 {
+            self.start_special(now, profile)
+        } else {
+            self.start_queued(now, profile)
+        }
     }
 
     fn start_special(&mut self, now: Time, profile: &PortProfile) -> Time {
@@ -233,6 +237,8 @@ impl Port {
         let strict = eligible & profile.strict;
         let class = if strict != 0 {
             strict.trailing_zeros() as usize
+        } else if eligible.is_power_of_two() {
+            eligible.trailing_zeros() as usize
         } else {
             self.weighted(eligible, profile)
         };

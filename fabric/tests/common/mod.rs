@@ -239,7 +239,6 @@ impl Case {
         run.execute(threads, Time(1 << 50), &Progress::default())
     }
 
-    #[allow(dead_code, reason = "not every test binary cuts runs short")]
     /// Runs on one thread up to `until`, or until told to stop.
     pub(crate) fn run_until(&self, until: Time, progress: &Progress) -> RunRecord {
         self.assemble(2).expect("the fabric assembles").execute(1, until, progress)

@@ -6,6 +6,7 @@ use fabric::assemble::set_aside;
 use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer};
 use fabric::graph::Graph;
 use fabric::ids::{Class, HostId};
+use fabric::link::{CreditConfig, LinkConfig};
 use fabric::units::{Rate, Ratio, Span};
 use topologies::properties::Diameter;
 use transports::AnyEndpoint;
@@ -27,6 +28,8 @@ const TRIM_BYTES: u16 = 64;
 const BUFFER: u64 = 32 << 20;
 /// Bytes a round of a class of weight one.
 const QUANTUM: u32 = 4_096;
+/// Share of trimmed packets where they and data share a port (`uet-wire.md` §5.2).
+const TRIMMED_SHARE: f64 = 0.25;
 /// Control queues of a lossless fabric; acknowledgements are short and never fill it.
 const CONTROL_LIMIT: u64 = 4 << 20;
 
@@ -121,7 +124,7 @@ impl Behaviour {
         let wire = u64::from(overhead);
         let base_rtt = Diameter::of(graph).base_rtt(frame + wire, ack + wire, host_latency);
         let basis = Basis { profile, rate, base_rtt, frame };
-        let switch = &variant.switch;
+        let switch = &flow_control(variant)?;
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
             Transport::Roce(options) => roce(&basis, options, switch),
@@ -137,12 +140,39 @@ impl Behaviour {
             frame_overhead: overhead,
             host_latency,
             pfc_bytes: 64,
+            link: LinkConfig { errors: variant.link.errors, llr: variant.link.llr },
         };
-        if lossless {
+        if variant.link.cbfc.is_some() {
+            fabric.buffer = Buffer::Credits(credits(variant, frame));
+        } else if lossless {
             fabric.buffer = Buffer::Shared(shared(variant, graph, &fabric, frame + wire));
         }
         Ok(Behaviour { fabric, transport, base_rtt })
     }
+}
+
+/// What the scenario says of switches, with data lossless if credits are asked for.
+fn flow_control(variant: &Variant) -> Result<SwitchOptions, UserError> {
+    match &variant.link.cbfc {
+        Some(origin) if variant.switch.lossless == Some(false) => Err(UserError::at(
+            origin,
+            "`link.cbfc` is `true`, but `switch.lossless` is `false`; credits hold back lossless data",
+        )),
+        Some(_) => Ok(SwitchOptions { lossless: Some(true), ..variant.switch }),
+        None => Ok(variant.switch),
+    }
+}
+
+/// Credits for frames of at most `frame` bytes and, in RoCE, the longer header of a first one.
+fn credits(variant: &Variant, frame: u64) -> CreditConfig {
+    let longer = match &variant.transport {
+        Transport::Uet(_) => 0,
+        Transport::Roce(options) => {
+            let config = RoceConfig::new(Rate::from_gbps(400), options.preset, None);
+            u64::from(config.first_header)
+        }
+    };
+    CreditConfig { bytes: variant.link.credits, frame: (frame + longer) as u16 }
 }
 
 /// Frames of a full data packet and of an acknowledgement.
@@ -199,7 +229,10 @@ fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
     let trimming = options.trimming.unwrap_or(true);
     let bdp = basis.bdp();
     let queue = switch.queue.unwrap_or(if trimming { bdp } else { 5 * bdp });
-    let (bytes, to) = (TRIM_BYTES, Class::CONTROL);
+    let lossless = switch.lossless.unwrap_or(false);
+    let share = switch.trimmed_weight.unwrap_or(if htsim { 0.0 } else { TRIMMED_SHARE });
+    let apart = trimming && !lossless && share > 0.0;
+    let (bytes, to) = (TRIM_BYTES, if apart { Class::TRIMMED } else { Class::CONTROL });
     let overflow = match (trimming, htsim) {
         (true, true) => Overflow::CoinTrim { bytes, to },
         (true, false) => Overflow::Trim { bytes, to },
@@ -208,14 +241,23 @@ fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
     };
     let control = class(if htsim { 2 * queue } else { bdp }, Overflow::TailDrop);
     let marks = ecn(basis.tenths(2), basis.tenths(8), Ratio::ONE, switch);
-    let lossless = switch.lossless.unwrap_or(false);
     let limit = if lossless { u64::MAX } else { queue };
     let data = ClassConfig { ecn: marks, lossless, ..class(limit, overflow) };
+    let classes = |data| match apart {
+        false => vec![control, data],
+        // UE 1.0 §3.6.17: trimmed packets share with data by weight, and control goes first.
+        true => {
+            let quantum = (f64::from(QUANTUM) * share / (1.0 - share)) as u32;
+            let weighted =
+                |class, quantum| ClassConfig { schedule: Schedule::Weighted(quantum), ..class };
+            vec![control, weighted(data, QUANTUM), weighted(control, quantum.max(1))]
+        }
+    };
     // UE 1.0 §3.6.17: the last hop may hold half as much again before it trims.
     let last_hop = (!htsim && trimming && !lossless && switch.queue.is_none())
-        .then(|| vec![control, ClassConfig { limit: queue * 3 / 2, ..data }]);
+        .then(|| classes(ClassConfig { limit: queue * 3 / 2, ..data }));
     let config = uet_config(basis, options, trimming, queue);
-    (TransportConfig::Uet(Arc::new(config)), vec![control, data], last_hop)
+    (TransportConfig::Uet(Arc::new(config)), classes(data), last_hop)
 }
 
 fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -> UetConfig {
