@@ -216,3 +216,87 @@ impl Llr {
         self.kept.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Packet;
+
+    const ANSWER: Span = Span(1_000);
+
+    fn label(number: u32) -> Label {
+        Label::new(&Packet { bytes: 100, ..Packet::default() }, number)
+    }
+
+    fn retry(replays: u8) -> Llr {
+        Llr::new(LlrConfig { replays, ..LlrConfig::default() }, ANSWER)
+    }
+
+    /// Sends a new frame that is lost and leaves a trace.
+    fn lose_new(llr: &mut Llr, now: Time, number: u32) -> bool {
+        llr.keep(label(number));
+        let kept = llr.lose(now, false);
+        llr.ask(now);
+        kept
+    }
+
+    /// A second loss among the replays goes back to it, and takes in what was new in between: every
+    /// frame is delivered once, in order.
+    #[test]
+    fn a_replay_that_is_lost_goes_back_to_it() {
+        let mut llr = retry(UNLIMITED_REPLAYS);
+        assert!(lose_new(&mut llr, Time(100), 0));
+        for number in 1..4 {
+            assert!(llr.discards());
+            llr.keep(label(number));
+        }
+        assert_eq!(llr.turn(Time(1_000)), (Turn::New(Time(1_100)), None));
+        assert_eq!(llr.turn(Time(1_100)), (Turn::Replay(100), Some(false)));
+        llr.deliver_replayed(Time(1_200));
+        assert_eq!(llr.replayed().slot, 1);
+        assert!(llr.lose(Time(1_300), false));
+        llr.ask(Time(1_300));
+        for (at, slot) in [(1_400, 2), (1_500, 3)] {
+            assert_eq!(llr.turn(Time(at)), (Turn::Replay(100), None));
+            assert_eq!(llr.replayed().slot, slot);
+            llr.discard_replayed();
+        }
+        assert_eq!(llr.turn(Time(1_600)), (Turn::New(Time(2_300)), None));
+        llr.keep(label(4));
+        assert_eq!(llr.turn(Time(2_300)).1, Some(false));
+        for slot in 1..5 {
+            assert_eq!(llr.turn(Time(2_400)).0, Turn::Replay(100));
+            assert_eq!(llr.replayed().slot, slot);
+            llr.deliver_replayed(Time(2_400));
+        }
+        assert_eq!((llr.turn(Time(2_500)), llr.kept()), ((Turn::New(Time::NEVER), None), 0));
+        llr.deliver(Time(2_600), label(5));
+    }
+
+    /// Without an answer the timer asks; a frame that has had its replays is given up.
+    #[test]
+    fn the_timer_asks_and_replays_end() {
+        let mut llr = retry(1);
+        llr.keep(label(0));
+        assert!(llr.lose(Time(0), true) && llr.take_unnoticed() && !llr.take_unnoticed());
+        let timer = Time(65_535_000);
+        assert_eq!(llr.turn(Time(1_000)).0, Turn::New(timer));
+        assert_eq!(llr.turn(timer), (Turn::Replay(100), Some(true)));
+        assert!(!llr.lose(timer, false), "one replay was allowed");
+        assert_eq!(llr.turn(timer), (Turn::New(Time::NEVER), None));
+        llr.deliver(timer, label(1));
+        assert!(lose_new(&mut llr, timer, 2), "another frame has its own replays");
+    }
+
+    /// Sequence numbers wrap at 20 bits without the receiver noticing.
+    #[test]
+    fn sequence_numbers_wrap() {
+        let mut llr = retry(UNLIMITED_REPLAYS);
+        for number in 0..=SEQUENCE {
+            let now = Time(u64::from(number) * 10_000);
+            llr.turn(now);
+            llr.deliver(now, label(number));
+        }
+        assert_eq!((llr.next, llr.expected), (0, 0));
+    }
+}

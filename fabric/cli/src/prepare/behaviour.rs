@@ -143,7 +143,7 @@ impl Behaviour {
             link: LinkConfig { errors: variant.link.errors, llr: variant.link.llr },
         };
         if variant.link.cbfc.is_some() {
-            fabric.buffer = Buffer::Credits(credits(variant, frame));
+            fabric.buffer = Buffer::Credits(credits(variant, frame)?);
         } else if lossless {
             fabric.buffer = Buffer::Shared(shared(variant, graph, &fabric, frame + wire));
         }
@@ -164,7 +164,7 @@ fn flow_control(variant: &Variant) -> Result<SwitchOptions, UserError> {
 }
 
 /// Credits for frames of at most `frame` bytes and, in RoCE, the longer header of a first one.
-fn credits(variant: &Variant, frame: u64) -> CreditConfig {
+fn credits(variant: &Variant, frame: u64) -> Result<CreditConfig, UserError> {
     let longer = match &variant.transport {
         Transport::Uet(_) => 0,
         Transport::Roce(options) => {
@@ -172,7 +172,19 @@ fn credits(variant: &Variant, frame: u64) -> CreditConfig {
             u64::from(config.first_header)
         }
     };
-    CreditConfig { bytes: variant.link.credits, frame: (frame + longer) as u16 }
+    let mut config = CreditConfig { bytes: None, frame: (frame + longer) as u16 };
+    if let Some((bytes, origin)) = &variant.link.credits {
+        let least = config.least_bytes();
+        if *bytes < least {
+            let message = format!(
+                "`link.credits` is `{bytes}`; expected at least {least} B, a full frame and what a \
+                 receiver collects before it tells"
+            );
+            return Err(UserError::at(origin, message));
+        }
+        config.bytes = Some(*bytes);
+    }
+    Ok(config)
 }
 
 /// Frames of a full data packet and of an acknowledgement.
@@ -390,6 +402,38 @@ mod tests {
         let bdp = base_rtt.0 / 20;
         assert_eq!(fabric.classes[1].limit, bdp);
         assert_eq!(fabric.host_facing.unwrap()[1].limit, bdp * 3 / 2);
+    }
+
+    /// Credits replace the shared buffer and make data lossless, for UET too; what does not fit them is
+    /// named with its key.
+    #[test]
+    fn credits_replace_the_shared_buffer() {
+        for (transport, frame) in [("uet", 4_202), ("roce", 4_158 + 16)] {
+            let text =
+                format!("[link]\ncbfc = true\n[transport]\nkind = {transport:?}\n{WORKLOAD}");
+            let Behaviour { fabric, .. } = prepared(&text).behaviour;
+            assert_eq!(fabric.buffer, Buffer::Credits(CreditConfig { bytes: None, frame }));
+            assert!(fabric.classes[1].lossless);
+        }
+        for (text, message) in [
+            ("[link]\ncbfc = true\n[switch]\nlossless = false\n", "`switch.lossless` is `false`"),
+            ("[link]\ncbfc = true\ncredits = \"1 KiB\"\n", "`link.credits` is `1024`; expected"),
+            ("[link]\ncredits = \"1 KiB\"\n", "unknown key `link.credits`"),
+            ("[link]\nber = 0.2\n", "`link.ber` is `0.2`; expected a number from 0 to 0.01"),
+            ("[link]\nber = 1e-6\nfer = 1e-6\n", "`link.ber`"),
+            ("[[fault]]\nkind = \"bit-errors\"\n", "`fault[0].ber` is missing"),
+            (
+                "[[fault]]\nkind = \"drop-periodic\"\nevery = 3\nat = \"2 us\"\nuntil = \"2 us\"\n",
+                "`fault[0].until` is `2 us`; expected later than `at`",
+            ),
+        ] {
+            let source =
+                Source { name: "x.toml".into(), text: format!("{text}{WORKLOAD}"), folder: None };
+            let scenario = from_source(&Arc::new(source), &[], None);
+            let error = scenario.and_then(|s| Prepared::new(&s.variants[0]).map(drop)).unwrap_err();
+            assert!(error.message.contains(message), "{text}: {}", error.message);
+            assert!(error.render().contains("x.toml:"), "{text}: {}", error.render());
+        }
     }
 
     /// RoCE gets a lossless class over a buffer that its headroom fits into.

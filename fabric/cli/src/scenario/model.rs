@@ -143,8 +143,9 @@ pub struct LinkOptions {
     pub llr: Option<LlrConfig>,
     /// Credit-based flow control; where it is asked for.
     pub cbfc: Option<Origin>,
-    /// Credits of a class at an ingress port, in bytes; `None`: what keeps the link busy.
-    pub credits: Option<u64>,
+    /// Credits of a class at an ingress port, in bytes, and where they are given; `None`: what keeps the
+    /// link busy.
+    pub credits: Option<(u64, Origin)>,
 }
 
 /// `[transport]`.

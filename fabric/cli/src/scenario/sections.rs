@@ -161,7 +161,8 @@ fn link(section: &Section<'_>) -> Result<LinkOptions, UserError> {
     }
     if section.truth("cbfc")? == Some(true) {
         options.cbfc = section.get("cbfc").map(|item| item.origin.clone());
-        options.credits = section.bytes("credits")?;
+        options.credits =
+            section.bytes("credits")?.zip(section.get("credits").map(|item| item.origin.clone()));
     }
     section.finish()?;
     Ok(options)
