@@ -27,6 +27,8 @@ pub enum Kind {
     Cnp,
     /// Priority flow control frame of a link; made and consumed by ports, never routed.
     Pfc,
+    /// Credit update of a link (CF_Update and CC_Update); made and consumed by ports, never routed.
+    LinkCredit,
 }
 
 /// Bits of [`Packet::flags`].

@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use crate::endpoint::{Completion, Endpoint, HostCx, Message, Send};
 use crate::engine::timers::Timers;
 use crate::ids::{Class, HostId, MessageId};
+use crate::net::llr::Turn;
 use crate::net::outlet::Outlet;
 use crate::net::switch::Ports;
 use crate::packet::Packet;
@@ -163,8 +164,15 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         }
         if label.class == Class::LINK {
             let frame = outlet.consume(label);
-            node.ports[port].on_pfc(frame.body[0] as u8);
+            if node.ports[port].on_link_frame(&frame) {
+                node.ports[port].send_credits(after_frame(now, node.busy[port]), outlet);
+            }
             return;
+        }
+        if node.ports[port].has_credits(label.class) {
+            // A host takes what arrives at once, so its credits are free again.
+            node.ports[port].take_in(label);
+            node.ports[port].release(after_frame(now, node.busy[port]), label, outlet);
         }
         let packet = outlet.deliver(now, self.id.0, label);
         debug_assert_eq!(packet.dst, self.id, "a packet reaches its destination");
@@ -261,6 +269,9 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             if node.busy[place] != Time::NEVER {
                 continue;
             }
+            if node.ports[place].has_retry() && !self.may_send_new(now, node, place, outlet) {
+                continue;
+            }
             let paused = node.ports[place].paused;
             let poll =
                 |endpoint: &mut E, cx: &mut HostCx<'_>| endpoint.poll_send(cx, place as u8, paused);
@@ -277,6 +288,39 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             }
         }
     }
+
+    /// Whether an idle port with link-level retry is free for something new; replays what it has to.
+    #[cold]
+    fn may_send_new(
+        &mut self,
+        now: Time,
+        node: &mut Ports<'_>,
+        place: usize,
+        outlet: &mut Outlet,
+    ) -> bool {
+        let port = &mut node.ports[place];
+        match port.link_turn(now) {
+            Turn::Replay(bytes) => {
+                let end = port.end_of(now, bytes, &node.profiles[port.profile as usize]);
+                port.depart_replay(end, outlet);
+                node.busy[place] = end;
+                false
+            }
+            Turn::Stalled(at) => {
+                self.poll_at = self.poll_at.min(at);
+                false
+            }
+            Turn::New(at) => {
+                self.poll_at = self.poll_at.min(at);
+                true
+            }
+        }
+    }
+}
+
+/// When an ordered set may go on a NIC port's wire: the frame that is on it is entered to its end.
+pub(crate) fn after_frame(now: Time, busy: Time) -> Time {
+    if busy == Time::NEVER { now } else { busy.max(now) }
 }
 
 /// Puts a packet on a NIC port's wire; returns when its last byte leaves.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use fabric::fault::{Change, Direction};
+use fabric::link::{FrameErrors, LlrConfig};
 use fabric::units::{Rate, Ratio, Span};
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
@@ -33,6 +35,8 @@ pub struct Variant {
     pub topology: Topology,
     /// Switches, where they differ from the profile's.
     pub switch: SwitchOptions,
+    /// Links.
+    pub link: LinkOptions,
     /// The transport.
     pub transport: Transport,
     /// What is sent, one after the other.
@@ -126,13 +130,29 @@ pub struct SwitchOptions {
     pub lossless: Option<bool>,
     /// Weight of control against data; none: control goes first.
     pub control_weight: Option<u32>,
+    /// Share of trimmed packets beside data; 0: they go with control.
+    pub trimmed_weight: Option<f64>,
+}
+
+/// `[link]`: what all links do.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LinkOptions {
+    /// Frames in error.
+    pub errors: FrameErrors,
+    /// Link-level retry.
+    pub llr: Option<LlrConfig>,
+    /// Credit-based flow control; where it is asked for.
+    pub cbfc: Option<Origin>,
+    /// Credits of a class at an ingress port, in bytes, and where they are given; `None`: what keeps the
+    /// link busy.
+    pub credits: Option<(u64, Origin)>,
 }
 
 /// `[transport]`.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Transport {
     /// Ultra Ethernet Transport.
-    Uet(UetOptions),
+    Uet(Box<UetOptions>),
     /// RoCEv2.
     Roce(RoceOptions),
 }
@@ -233,6 +253,17 @@ pub enum FaultKind {
     LinkUp(LinkName),
     /// A link's rate becomes a ratio of what it was built with.
     LinkRate(LinkName, Ratio),
+    /// Links lose frames.
+    Loss {
+        /// Which link; `None`: all.
+        link: Option<LinkName>,
+        /// Which directions of it.
+        direction: Direction,
+        /// How.
+        change: Change,
+        /// What ends it, and when.
+        end: Option<(Span, Change)>,
+    },
     /// The first links from the top tier downwards run at a ratio of their rate, queues scaled too.
     DegradeCoreLinks {
         /// How many.
