@@ -1,12 +1,15 @@
 //! `ultraloom validate`: the fidelity table, our figures beside the reference simulator's.
 //!
 //! - [`rows`]: what is run and what it is held to; [`matrices`]: traffic by rule
+//! - [`published`], [`flags`]: results of the reference with its command lines
 //! - [`run`](mod@run): rows and seeds over threads
 //! - [`compare`]: what counts as agreement
 //! - [`report`]: the table, files and plot
 
 pub mod compare;
+pub mod flags;
 pub mod matrices;
+pub mod published;
 pub mod report;
 pub mod rows;
 pub mod run;
@@ -20,6 +23,9 @@ use crate::args::{Table, Validate};
 use crate::error::UserError;
 use crate::execute::STOP;
 use rows::{Expected, Row};
+
+/// Published results that may differ: single runs, some of them of chaotic traffic.
+const PUBLISHED_SPARE: u64 = 5;
 
 /// Rows of one origin, and how many of them must agree.
 struct Part {
@@ -80,8 +86,15 @@ fn parts(arguments: &Validate) -> Result<Vec<Part>, UserError> {
     let mut recorded = rows::recorded(arguments.reference.as_deref())?;
     recorded.extend(rows::for_the_order(&recorded));
     let mut parts = vec![Part { name: "recorded runs of the reference", rows: recorded, spare: 0 }];
+    if let Some(data) = &arguments.data {
+        let rows = published::published(data)?;
+        let name = "published results of the reference";
+        parts.push(Part { name, rows, spare: PUBLISHED_SPARE });
+    }
     let text = arguments.filter.as_deref().unwrap_or("");
     for part in &mut parts {
+        // Of a few rows, all must agree.
+        part.spare = if text.is_empty() { part.spare } else { 0 };
         part.rows.retain(|row| row.title().contains(text));
     }
     parts.retain(|part| !part.rows.is_empty());
