@@ -8,10 +8,13 @@
 //! - [`table`]: variants side by side, for people
 //! - [`flows`], [`ports`]: columnar records (Parquet), with meanings and units in the file
 //! - [`plot`]: completion-time distributions as SVG and PNG
+//! - [`fidelity`], [`fidelity_plot`]: our figures beside a reference's
 //! - [`unfinished`]: what a run that ended early still owed
 
 mod columns;
 pub mod distribution;
+pub mod fidelity;
+pub mod fidelity_plot;
 pub mod flows;
 pub mod plot;
 pub mod ports;

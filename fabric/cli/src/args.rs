@@ -23,6 +23,8 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Run a scenario, all its variants, and compare them.
     Run(Run),
+    /// Run the fidelity table: our figures beside recorded ones of the reference simulator.
+    Validate(Validate),
 }
 
 /// Arguments of `run`.
@@ -50,6 +52,48 @@ pub struct Run {
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Folder with `data/uet-htsim` of the reference: its published results and their inputs; adds a row
+    /// for each.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Recorded figures to compare with, instead of those that come with the program
+    /// (results/baselines/reference.csv).
+    #[arg(long, value_name = "FILE")]
+    pub reference: Option<PathBuf>,
+    /// Run only rows whose case, rate and set-up contain this.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Seeds that each row is run with, from 1.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+    /// Runs at a time [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+    /// Folder for validate.json and the plot; must not exist, or be empty [default: none].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Table,
+}
+
+/// What `validate` prints on standard output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Table {
+    /// A table.
+    #[default]
+    Human,
+    /// The same in Markdown.
+    Markdown,
+    /// One JSON object.
+    Json,
+    /// Nothing.
+    Quiet,
 }
 
 /// What a run prints on standard output.

@@ -8,6 +8,7 @@ use fabric::assemble::{Parts, assemble};
 use fabric::engine::Progress;
 use fabric::ids::HostId;
 use fabric::probe::RunRecord;
+use fabric::run::Run;
 use fabric::units::{Span, Time};
 use results::distribution::completion_times;
 use results::flows::FlowSet;
@@ -18,7 +19,8 @@ use results::summary::{
 };
 use results::unfinished::unfinished;
 use topologies::partition::partition;
-use workloads::Workload as Programs;
+use transports::AnyEndpoint;
+use workloads::{AnyProgram, Workload as Programs};
 
 use crate::args::Output;
 use crate::error::UserError;
@@ -173,9 +175,34 @@ fn run_one(
 ) -> Result<(RunRecord, Context), UserError> {
     let programs = prepared.workload(workload, scenario.seed)?;
     let mut context = context(&programs, settings);
+    let run = assembled(prepared, programs, scenario.seed, settings.shards)?;
+    context.shards = run.shards() as u64;
+    let progress = Arc::new(Progress::default());
+    let title = format!("{} {}", variant.name, workload.name);
+    let shown = Arc::clone(&progress);
+    let display = Display::start(&title, context.messages, settings.output, shown, &STOP);
+    let until = until(variant);
+    #[allow(clippy::disallowed_methods, reason = "the command measures how long the engine takes")]
+    let start = Instant::now();
+    let record = run.execute(settings.threads, until, &progress);
+    context.wall_s = start.elapsed().as_secs_f64();
+    drop(display);
+    context.peak_rss_bytes = peak_rss_bytes();
+    Ok((record, context))
+}
+
+/// A variant's fabric with programs, ready to run.
+///
+/// # Errors
+/// When it cannot be assembled.
+pub fn assembled(
+    prepared: &Prepared,
+    programs: Programs,
+    seed: u64,
+    shards: u32,
+) -> Result<Run<AnyEndpoint, AnyProgram>, UserError> {
     let graph = &prepared.graph;
-    let shard_of = partition(graph, settings.shards, &programs.couplings);
-    let seed = scenario.seed;
+    let shard_of = partition(graph, shards, &programs.couplings);
     let transport = &prepared.behaviour.transport;
     let run = assemble(Parts {
         graph,
@@ -187,20 +214,12 @@ fn run_one(
         faults: &prepared.faults,
         seed,
     });
-    let run = run.map_err(|error| UserError::new(error.to_string()))?;
-    context.shards = run.shards() as u64;
-    let progress = Arc::new(Progress::default());
-    let title = format!("{} {}", variant.name, workload.name);
-    let shown = Arc::clone(&progress);
-    let display = Display::start(&title, context.messages, settings.output, shown, &STOP);
-    let until = Time(variant.until.unwrap_or(UNTIL).0);
-    #[allow(clippy::disallowed_methods, reason = "the command measures how long the engine takes")]
-    let start = Instant::now();
-    let record = run.execute(settings.threads, until, &progress);
-    context.wall_s = start.elapsed().as_secs_f64();
-    drop(display);
-    context.peak_rss_bytes = peak_rss_bytes();
-    Ok((record, context))
+    run.map_err(|error| UserError::new(error.to_string()))
+}
+
+/// When a run of a variant ends at the latest.
+pub fn until(variant: &Variant) -> Time {
+    Time(variant.until.unwrap_or(UNTIL).0)
 }
 
 fn context(programs: &Programs, settings: &Settings) -> Context {

@@ -4,6 +4,7 @@
 //! - [`args`]: the command line; [`run`]: what `ultraloom run` does
 //! - [`scenario`]: TOML to checked data; [`error`]: errors that show their place
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: the engine
+//! - [`validate`](mod@validate): the fidelity table
 //! - [`progress`], [`output`]: what a user sees and keeps
 
 pub mod args;
@@ -13,6 +14,7 @@ pub mod output;
 pub mod prepare;
 pub mod progress;
 pub mod scenario;
+pub mod validate;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -21,7 +23,7 @@ use args::{Cli, Command, Output, Run};
 use error::UserError;
 use execute::{Outcome, STOP, Settings};
 
-/// Some flows did not finish.
+/// Some flows did not finish, or figures do not agree.
 const UNFINISHED: u8 = 1;
 /// Something the user has to mend.
 const WRONG: u8 = 2;
@@ -30,11 +32,12 @@ const INTERRUPTED: u8 = 130;
 
 /// Does what the command line says.
 pub fn main(cli: Cli) -> ExitCode {
-    let run = match cli.command {
-        Some(Command::Run(arguments)) => arguments,
-        None => Run::default(),
+    let code = match cli.command {
+        Some(Command::Run(arguments)) => run(&arguments),
+        Some(Command::Validate(arguments)) => validate::validate(&arguments),
+        None => run(&Run::default()),
     };
-    match self::run(&run) {
+    match code {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{}", error.render());

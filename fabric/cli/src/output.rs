@@ -81,7 +81,15 @@ impl Folder {
         let manifest = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| UserError::new(format!("the manifest cannot be written: {error}")))?;
         files.push(("manifest.json", manifest));
-        for (name, content) in &files {
+        self.keep(&files)
+    }
+
+    /// Writes files and moves the folder to its place; returns where that is.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn keep(self, files: &[(&str, Vec<u8>)]) -> Result<PathBuf, UserError> {
+        for (name, content) in files {
             let path = self.partial.join(name);
             fs::write(&path, content).map_err(|error| cannot("write", &path, &error))?;
         }

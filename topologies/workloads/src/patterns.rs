@@ -1,10 +1,11 @@
-//! Flows by rule: the permutations and incasts that figures of the field are made with.
+//! Flows by rule: the permutations, incasts, rings and all-to-alls that figures of the field are made
+//! with.
 
 use fabric::ids::HostId;
 use fabric::rng::SplitMix64;
 use fabric::units::Time;
 
-use crate::matrix::{Connection, Matrix, Start};
+use crate::matrix::{Connection, Matrix, Start, Trigger, TriggerKind};
 
 /// A permutation without fixed points: `result[i]` is where host i sends. SplitMix64 from `seed` and
 /// Sattolo's shuffle (`htsim-profile.md`), so that matrices can be made again from their rule.
@@ -56,6 +57,47 @@ pub fn incast(hosts: u32, senders: u32, receiver: u32, bytes: u64) -> Result<Mat
     Ok(matrix(hosts, bytes, (0..senders).map(|number| (sender(number), receiver))))
 }
 
+/// One flow.
+pub fn single(hosts: u32, src: u32, dst: u32, bytes: u64) -> Matrix {
+    matrix(hosts, bytes, std::iter::once((src, dst)))
+}
+
+/// `ranks` hosts, evenly spread over all, send `bytes` each to each other, all at once: first to the next
+/// rank, then to the one after it (a2a32 of `htsim-profile.md`).
+pub fn all_pairs(hosts: u32, ranks: u32, bytes: u64) -> Matrix {
+    let stride = hosts / ranks;
+    let host = move |rank: u32| rank % ranks * stride;
+    let pairs = (1..ranks).flat_map(move |shift| {
+        (0..ranks).map(move |rank| (host(rank), host(rank + shift)))
+    });
+    matrix(hosts, bytes, pairs)
+}
+
+/// A ring all-reduce of `bytes` over `ranks` hosts, evenly spread over all, as flows: each chunk goes
+/// round for 2(n − 1) steps and travels on when the send before it is acknowledged (ring16 of
+/// `htsim-profile.md`).
+pub fn acknowledged_ring(hosts: u32, ranks: u32, bytes: u64) -> Matrix {
+    let (stride, steps) = (hosts / ranks, 2 * (ranks - 1));
+    let host = |place: u32| place % ranks * stride;
+    let ends = |chunk: u32| (0..steps).map(move |step| (host(chunk + step), host(chunk + step + 1)));
+    let mut matrix = matrix(hosts, bytes / u64::from(ranks), (0..ranks).flat_map(ends));
+    for (place, connection) in matrix.connections.iter_mut().enumerate() {
+        let (chunk, step) = (place as u32 / steps, place as u32 % steps);
+        let before = (chunk * (steps - 1) + step) as usize;
+        if step > 0 {
+            connection.start = Start::On(before - 1);
+        }
+        connection.send_done = (step + 1 < steps).then_some(before);
+    }
+    let trigger = |number: u32| Trigger {
+        id: u64::from(number) + 1,
+        kind: TriggerKind::Oneshot,
+        line: 0,
+    };
+    matrix.triggers = (0..ranks * (steps - 1)).map(trigger).collect();
+    matrix
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +126,35 @@ mod tests {
         let sources: Vec<u32> = matrix.connections.iter().map(|c| c.src.0).collect();
         assert_eq!(sources[..3], [1, 16, 31]);
         assert!(incast(8, 8, 0, 10).unwrap_err().contains("1 to 7"));
+    }
+
+    /// In an all-to-all every rank sends to every other once, and hosts between ranks do not.
+    #[test]
+    fn all_pairs_meet_once() {
+        let matrix = all_pairs(16, 4, 10);
+        let mut pairs: Vec<(u32, u32)> =
+            matrix.connections.iter().map(|c| (c.src.0, c.dst.0)).collect();
+        assert_eq!(pairs[..5], [(0, 4), (4, 8), (8, 12), (12, 0), (0, 8)]);
+        pairs.sort_unstable();
+        pairs.dedup();
+        assert_eq!(pairs.len(), 4 * 3);
+        assert!(pairs.iter().all(|(src, dst)| src != dst && src % 4 == 0 && dst % 4 == 0));
+    }
+
+    /// Each chunk of the ring is a chain of flows, each sent from where the one before arrived.
+    #[test]
+    fn a_ring_is_chains_of_flows() {
+        let matrix = acknowledged_ring(16, 4, 4_000);
+        assert_eq!((matrix.connections.len(), matrix.triggers.len()), (4 * 6, 4 * 5));
+        for pair in matrix.connections.windows(2) {
+            let [one, next] = pair else { panic!("two") };
+            assert_eq!(one.bytes, 1_000);
+            match one.send_done {
+                Some(trigger) => {
+                    assert_eq!((next.start, next.src), (Start::On(trigger), one.dst));
+                }
+                None => assert_eq!(next.start, Start::At(Time::ZERO)),
+            }
+        }
     }
 }

@@ -48,9 +48,21 @@ impl Prepared {
     /// # Errors
     /// What the user has to mend in the scenario or in a file it names.
     pub fn new(variant: &Variant) -> Result<Prepared, UserError> {
-        let mut matrices = BTreeMap::new();
+        Prepared::with(variant, BTreeMap::new())
+    }
+
+    /// Prepares a variant; `matrices`, by path, stand for files that need not be there.
+    ///
+    /// # Errors
+    /// What the user has to mend in the scenario or in a file it names.
+    pub fn with(
+        variant: &Variant,
+        mut matrices: BTreeMap<PathBuf, Matrix>,
+    ) -> Result<Prepared, UserError> {
         for workload in &variant.workloads {
-            if let WorkloadKind::Matrix(file) = &workload.kind {
+            if let WorkloadKind::Matrix(file) = &workload.kind
+                && !matrices.contains_key(&file.path)
+            {
                 matrices.insert(file.path.clone(), read_matrix(file)?);
             }
         }

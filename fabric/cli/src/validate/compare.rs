@@ -1,0 +1,176 @@
+//! What counts as agreement (`htsim-profile.md`, "What counts as agreement").
+
+use results::fidelity::{Check, Row as Verdict};
+
+use crate::validate::rows::{Expected, Row, Sample};
+use crate::validate::run::Outcome;
+
+/// Means over flows: within this share of the mean over seeds.
+const MEAN: f64 = 0.02;
+/// Single flows, which have a closed form.
+const SINGLE: f64 = 0.001;
+/// Tails: the range over the reference's seeds, widened by this share.
+const TAIL: f64 = 0.03;
+/// Retransmissions: within this share of the mean over seeds …
+const AGAIN: f64 = 0.15;
+/// … or, where that mean is below [`FEW`], within so many packets.
+const PACKETS: f64 = 30.0;
+/// Fewer than this many are few.
+const FEW: f64 = 100.0;
+/// A tail of one published run: within this share.
+const PUBLISHED: f64 = 0.05;
+
+/// The verdict on a row.
+pub fn verdict(row: &Row, outcome: &Outcome) -> Verdict {
+    let checks = outcome.clone().map(|ours| match &row.expected {
+        Expected::Runs(reference) => runs(&row.case, &ours, reference),
+        Expected::Tail(tail) => {
+            let bounds = (tail * (1.0 - PUBLISHED), tail * (1.0 + PUBLISHED));
+            vec![Check::of_mean("tail, us", &each(&ours, |s| s.max_us), *tail, bounds)]
+        }
+        Expected::Nothing => Vec::new(),
+    });
+    Verdict::new(&row.case, row.gbps, &row.setup, checks)
+}
+
+fn each(samples: &[Sample], figure: fn(&Sample) -> f64) -> Vec<f64> {
+    samples.iter().map(figure).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn around(value: f64, share: f64) -> (f64, f64) {
+    (value * (1.0 - share), value * (1.0 + share))
+}
+
+fn runs(case: &str, ours: &[Sample], reference: &[Sample]) -> Vec<Check> {
+    let both = |figure: fn(&Sample) -> f64| (each(ours, figure), each(reference, figure));
+    let single = case.starts_with("one_") || case.starts_with("pair_");
+    let (own, theirs) = both(|s| s.max_us);
+    if single {
+        let tail = mean(&theirs);
+        return vec![Check::of_each("completion, us", &own, tail, around(tail, SINGLE))];
+    }
+    let least = theirs.iter().copied().fold(f64::INFINITY, f64::min) * (1.0 - TAIL);
+    let most = theirs.iter().copied().fold(0.0, f64::max) * (1.0 + TAIL);
+    let tail = Check::of_each("tail, us", &own, mean(&theirs), (least, most));
+    let (own, theirs) = both(|s| s.mean_us);
+    let middle = Check::of_mean("mean, us", &own, mean(&theirs), around(mean(&theirs), MEAN));
+    let (own, theirs) = both(|s| s.retransmitted);
+    let again = mean(&theirs);
+    let bounds = if again < FEW {
+        ((again - PACKETS).max(0.0), again + PACKETS)
+    } else {
+        around(again, AGAIN)
+    };
+    vec![middle, tail, Check::of_mean("retransmissions", &own, again, bounds)]
+}
+
+/// The order of spraying under degraded links, from the rows that have them: learning from recycled
+/// entropies or marks beats not learning, both together beat either.
+pub fn order(rows: &[Row], outcomes: &[Outcome]) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let suffix = |row: &Row| {
+        let (spraying, rest) = row.setup.strip_prefix("nscc ")?.split_once(", ")?;
+        (rest.contains("links at") && spraying == "oblivious").then(|| rest.to_owned())
+    };
+    for row in rows {
+        let Some(rest) = suffix(row) else { continue };
+        let mean_of = |spraying: &str| {
+            let setup = format!("nscc {spraying}, {rest}");
+            let same = |other: &Row| {
+                (&other.case, &other.setup) == (&row.case, &setup) && other.gbps == row.gbps
+            };
+            let place = rows.iter().position(same)?;
+            Some(mean(&each(outcomes[place].as_ref().ok()?, |s| s.mean_us)))
+        };
+        let check = |(better, worse): (&str, &str)| {
+            let (ours, bound) = (mean_of(better)?, mean_of(worse)?);
+            let compared = format!("mean, us: {better} ≤ {worse}");
+            Some(Check::of_mean(&compared, &[ours], bound, (0.0, bound)))
+        };
+        let pairs =
+            [("mixed", "reps"), ("mixed", "bitmap"), ("reps", "oblivious"), ("bitmap", "oblivious")];
+        let checks: Vec<Check> = pairs.into_iter().filter_map(check).collect();
+        if !checks.is_empty() {
+            let setup = format!("nscc, order of spraying, {rest}");
+            verdicts.push(Verdict::new(&row.case, row.gbps, &setup, Ok(checks)));
+        }
+    }
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(case: &str, setup: &str, expected: Expected) -> Row {
+        let scene = Err(String::new());
+        Row { case: case.into(), gbps: 400.0, setup: setup.into(), scene, expected }
+    }
+
+    fn samples(figures: &[(f64, f64, f64)]) -> Vec<Sample> {
+        let sample = |(mean_us, max_us, retransmitted): &(f64, f64, f64)| Sample {
+            mean_us: *mean_us,
+            max_us: *max_us,
+            retransmitted: *retransmitted,
+        };
+        figures.iter().map(sample).collect()
+    }
+
+    fn agreed(case: &str, ours: &[(f64, f64, f64)]) -> Vec<bool> {
+        let reference = samples(&[(98.0, 200.0, 1_000.0), (102.0, 220.0, 1_200.0)]);
+        let row = row(case, "nscc mixed", Expected::Runs(reference));
+        let verdict = verdict(&row, &Ok(samples(ours)));
+        assert_eq!(verdict.agrees, verdict.checks.iter().all(|check| check.agrees));
+        verdict.checks.iter().map(|check| check.agrees).collect()
+    }
+
+    /// Means within 2 %, every tail within the range and 3 %, retransmissions within 15 %.
+    #[test]
+    fn bounds_are_the_published_ones() {
+        assert_eq!(agreed("perm", &[(101.9, 194.1, 936.0)]), [true, true, true]);
+        assert_eq!(agreed("perm", &[(102.1, 193.9, 934.0)]), [false, false, false]);
+        assert_eq!(agreed("perm", &[(97.0, 210.0, 500.0), (103.0, 227.0, 1_700.0)]), [true, false, true]);
+    }
+
+    /// A single flow is held to one figure within 0.1 %.
+    #[test]
+    fn single_flows_are_held_to_their_closed_form() {
+        assert_eq!(agreed("one_2MB_128", &[(1.0, 210.2, 9.0)]), [true]);
+        assert_eq!(agreed("one_2MB_128", &[(1.0, 210.3, 9.0)]), [false]);
+    }
+
+    /// Where the reference sends few packets again, thirty more or less are the same.
+    #[test]
+    fn few_retransmissions_are_counted() {
+        let row = row("perm", "nscc mixed", Expected::Runs(samples(&[(1.0, 1.0, 3.0)])));
+        let agrees = |again| verdict(&row, &Ok(samples(&[(1.0, 1.0, again)]))).agrees;
+        assert_eq!([0.0, 33.0, 34.0].map(agrees), [true, true, false]);
+    }
+
+    /// A published tail is held to 5 %; what did not run does not agree.
+    #[test]
+    fn published_tails_are_held_to_five_percent() {
+        let row = row("perm", "", Expected::Tail(100.0));
+        let agrees = |tail| verdict(&row, &Ok(samples(&[(1.0, tail, 0.0)]))).agrees;
+        assert_eq!([95.0, 105.0, 105.1].map(agrees), [true, true, false]);
+        assert!(!verdict(&row, &Err("no".into())).agrees);
+    }
+
+    /// The order of spraying is judged by our own means.
+    #[test]
+    fn the_order_of_spraying_is_judged() {
+        let setup = |spraying: &str| format!("nscc {spraying}, 4 links at 25%");
+        let rows: Vec<Row> =
+            ["mixed", "reps", "oblivious"].map(|s| row("perm", &setup(s), Expected::Nothing)).into();
+        let judge = |means: [f64; 3]| {
+            let outcomes = means.map(|mean| Ok(samples(&[(mean, 0.0, 0.0)])));
+            order(&rows, &outcomes).iter().map(|verdict| verdict.agrees).collect::<Vec<bool>>()
+        };
+        assert_eq!(judge([1.0, 2.0, 3.0]), [true]);
+        assert_eq!(judge([2.0, 1.0, 3.0]), [false]);
+    }
+}

@@ -1,0 +1,42 @@
+//! The table on standard output, and the folder with its record and plot.
+
+use std::path::Path;
+
+use results::fidelity::Fidelity;
+
+use crate::args::Table;
+use crate::error::UserError;
+use crate::output::Folder;
+
+/// Prepares the folder asked for.
+///
+/// # Errors
+/// When something is in the way or it cannot be made.
+pub fn prepare(path: &Path) -> Result<Folder, UserError> {
+    Folder::prepare(Some(path), "validate")
+}
+
+/// Writes the record and the plot, and moves the folder to its place.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(folder: Folder, fidelity: &Fidelity) -> Result<(), UserError> {
+    let svg = results::fidelity_plot::svg(fidelity).map_err(UserError::new)?;
+    let png = results::plot::png(&svg).map_err(UserError::new)?;
+    let files = [
+        ("validate.json", fidelity.to_json().into_bytes()),
+        ("validate.svg", svg.into_bytes()),
+        ("validate.png", png),
+    ];
+    folder.keep(&files).map(|_| ())
+}
+
+/// Prints the comparison.
+pub fn print(fidelity: &Fidelity, form: Table) {
+    match form {
+        Table::Human => print!("{}", fidelity.table()),
+        Table::Markdown => print!("{}", fidelity.markdown()),
+        Table::Json => println!("{}", fidelity.to_json()),
+        Table::Quiet => {}
+    }
+}
