@@ -194,6 +194,7 @@ impl<C: CongestionControl> Uet<C> {
         };
         // Within [2¹⁶, 2³¹), as the UEC reference provider draws it; where contexts begin at 0, one that
         // takes a closed one's place keeps its distance, so that the target tells them apart.
+        // spec: pds-start-psn
         let start = match self.senders.get(spdcid as usize) {
             _ if self.config.random_start_psn => (1 << 16) + random.below((1 << 31) - (1 << 16)),
             Some(closed) => (closed.close_psn() + (1 << 16)) % (1 << 31),

@@ -178,6 +178,7 @@ impl CongestionControl for Nscc {
         // A trim says that the queue was full: a sample of one base round trip of delay.
         self.observe_delay(p, p.base_rtt, true);
         // Incast is for credit to handle, where there is credit.
+        // spec: nscc-last-hop
         let spared = p.credit && sample.last_hop;
         if spared && !p.options.last_hop_quick_adapt {
             return;
@@ -434,6 +435,21 @@ mod tests {
         assert_eq!(nscc.window, 5_840);
         nscc.on_timeout(&p, 4_160);
         assert_eq!(nscc.window, p.mtu);
+    }
+
+    /// With receiver credit a trim at the last hop leaves the window alone, by the specification; one before
+    /// it takes its bytes off.
+    #[test]
+    fn a_last_hop_trim_is_for_credit_to_handle() {
+        let rtt = Span::from_micros(12);
+        let config = UetConfig::new(Rate::from_gbps(400), rtt, true);
+        let p = Nscc::parameters(&UetConfig { rccc: Some(config.default_rccc()), ..config });
+        let mut nscc = Nscc { window: 300_000, ..Nscc::new(&p) };
+        let lost = NackSample { now: Time(1), bytes: 4_202, rtt, in_flight: 0, last_hop: true };
+        nscc.on_nack(&p, &lost);
+        assert_eq!(nscc.window, 300_000);
+        nscc.on_nack(&p, &NackSample { last_hop: false, ..lost });
+        assert_eq!(nscc.window, 300_000 - 4_202);
     }
 
     /// A mark with low delay changes nothing but paths.

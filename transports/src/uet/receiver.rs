@@ -204,6 +204,7 @@ impl Receiver {
             self.owes_ack = false;
         }
         let due = self.unacknowledged >= config.ack_trigger || data.delivery == Delivery::Rudi;
+        // spec: pds-ack-first
         let reply = (first || asked || marked || due || settles).then(|| {
             self.unacknowledged = 0;
             self.acknowledge(packet, data, marked, marked || asked, &around)
@@ -263,6 +264,7 @@ impl Receiver {
         if code != NackCode::RodOoo {
             return Some(Reply { ack, psn: packet.psn });
         }
+        // spec: pds-rod-once
         let again = self.out_of_order.is_none_or(|last| packet.psn <= last);
         self.out_of_order = Some(packet.psn);
         again.then_some(Reply { ack, psn: self.cack })

@@ -165,6 +165,8 @@ impl Sender {
         if let Some((_, bytes)) = self.outstanding.first_lost() {
             return Some(bytes);
         }
+        // spec: pds-mp-range
+        // spec: pds-psn-offset
         let far = self.outstanding.span() >= self.mp_range
             || (self.dpdcid == UNKNOWN && self.outstanding.next() - self.start > config.syn_range);
         if far { None } else { self.messages.next_bytes(config.payload) }
@@ -412,6 +414,7 @@ impl Sender {
             self.outstanding.note_timeout(psn);
             self.give_up(psn, u64::from(record.bytes), ccc);
             *timeouts += 1;
+            // spec: pds-rto-limit
             if config.max_timeouts.is_some_and(|most| record.timeouts >= most) {
                 return Timeout::Failed;
             }
