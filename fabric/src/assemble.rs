@@ -10,13 +10,17 @@ use crate::error::AssembleError;
 use crate::fault::{Change, Direction, Fault};
 use crate::graph::Graph;
 use crate::ids::{HostId, NodeId, PortId};
+use crate::link::{FrameErrors, cells, llr_answer};
 use crate::net::buffer::{Mmu, headroom};
+use crate::net::credit::Credits;
 use crate::net::host::Host;
+use crate::net::link::{self, LinkLayer};
+use crate::net::llr::Llr;
 use crate::net::outlet::{Outlet, Peer};
 use crate::net::port::Port;
 use crate::net::profile::PortProfile;
 use crate::net::route::Salt;
-use crate::net::switch::{MAX_PORTS, MAX_WINDOW, Scratch, SharedState, Switch};
+use crate::net::switch::{Guard, MAX_PORTS, MAX_WINDOW, Scratch, SharedState, Switch};
 use crate::program::Program;
 use crate::rng::{Purpose, Stream, key};
 use crate::run::Run;
@@ -179,6 +183,16 @@ fn check(graph: &Graph, layout: &Layout) -> Result<(), AssembleError> {
     Ok(())
 }
 
+/// Too few credits would hold a class back for ever.
+fn check_credits(config: &FabricConfig) -> Result<(), AssembleError> {
+    let Buffer::Credits(credits) = &config.buffer else { return Ok(()) };
+    let least = credits.least_bytes();
+    match credits.bytes {
+        Some(bytes) if bytes < least => Err(AssembleError::CreditsTooFew { bytes, least }),
+        _ => Ok(()),
+    }
+}
+
 /// Checks what [`assemble`] would refuse, without building anything.
 ///
 /// # Errors
@@ -187,6 +201,7 @@ pub fn validate(graph: &Graph, config: &FabricConfig) -> Result<(), AssembleErro
     let layout = Layout::new(graph);
     check(graph, &layout)?;
     lookahead(graph, config)?;
+    check_credits(config)?;
     let switches = (graph.hosts..graph.nodes()).map(NodeId);
     switches.map(|node| layout.mmu(graph, config, node)).try_for_each(|mmu| mmu.map(drop))
 }
@@ -207,6 +222,7 @@ pub fn assemble<E: Endpoint, P: Program>(
     let layout = Layout::new(parts.graph);
     check(parts.graph, &layout)?;
     let lookahead = lookahead(parts.graph, parts.config)?;
+    check_credits(parts.config)?;
     let shards = Builder::new(&parts, &layout).build(parts)?;
     Ok(Run::new(shards, layout, lookahead))
 }
@@ -241,6 +257,8 @@ struct Builder<'a> {
     /// Index within its shard of each port.
     place: Vec<u32>,
     profiles: Profiles,
+    /// Some link loses frames at some time.
+    losses: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -267,6 +285,8 @@ impl<'a> Builder<'a> {
             members,
             place,
             profiles: Profiles::default(),
+            losses: parts.config.link.errors != FrameErrors::None
+                || parts.faults.iter().any(|fault| fault.change.is_loss()),
         }
     }
 
@@ -365,22 +385,57 @@ impl<'a> Builder<'a> {
             port: self.place[peer_port as usize],
         };
         let host_facing = peer_node.0 < self.graph.hosts && node.0 >= self.graph.hosts;
-        Port::new(
+        let mut built = Port::new(
             PortId(port),
             peer,
             link.rate,
             latency_into(self.graph, self.config, peer_node, link.delay),
             self.profiles.get(self.config, link.rate, host_facing),
             Stream::new(self.seed, u64::from(port), Purpose::Queue),
-        )
+        );
+        if let Some(layer) = self.link_layer(port) {
+            built.set_link(layer);
+        }
+        built
+    }
+
+    /// The link layer of a port, if anything on its link needs one.
+    fn link_layer(&self, port: u32) -> Option<LinkLayer> {
+        let link = &self.graph.links[self.layout.link[port as usize] as usize];
+        let config = &self.config.link;
+        let retry = config.llr.filter(|llr| llr.links.contains(link.a, link.b, self.graph.hosts));
+        let retry = retry.map(|llr| Llr::new(llr, llr_answer(link.rate, link.delay)));
+        let credits = match &self.config.buffer {
+            Buffer::Credits(credits) => {
+                let round_trip = latency_into(self.graph, self.config, link.a, link.delay)
+                    + latency_into(self.graph, self.config, link.b, link.delay);
+                let limit = credits.limit(link.rate, round_trip);
+                let frame = cells(u64::from(credits.frame));
+                Some(Credits::new(self.lossless(), limit, frame))
+            }
+            Buffer::PerQueue | Buffer::Shared(_) => None,
+        };
+        let wanted = self.losses || retry.is_some() || credits.is_some();
+        let random = link::stream(self.seed, PortId(port));
+        wanted.then(|| LinkLayer::new(config.errors, random, retry, credits))
+    }
+
+    /// Mask of the classes under flow control.
+    fn lossless(&self) -> u8 {
+        let classes = self.config.classes.iter().enumerate();
+        classes.filter(|(_, class)| class.lossless).fold(0, |mask, (place, _)| mask | 1 << place)
     }
 
     fn switch(&self, node: NodeId) -> Result<Switch, AssembleError> {
         let spec = self.graph.switch(node).expect("nodes beyond the hosts are switches");
         let salt = Salt(key(self.seed, u64::from(node.0), Purpose::Salt));
-        let mmu = self.layout.mmu(self.graph, self.config, node)?;
-        let mmu = mmu.map(|mmu| Box::new(SharedState::new(mmu)));
-        Ok(Switch { route: spec.route, salt, mmu })
+        let retry = self.config.link.llr.is_some();
+        let guard = match self.config.buffer {
+            Buffer::Credits(_) => Some(Guard::Credits),
+            _ => self.layout.mmu(self.graph, self.config, node)?.map(Guard::Pauses),
+        };
+        let shared = guard.map(|guard| Box::new(SharedState::new(guard, retry)));
+        Ok(Switch { route: spec.route, salt, shared, retry })
     }
 
     /// Faults as changes of ports, by node, in order of time.

@@ -1,6 +1,7 @@
 //! How switches and NICs behave: classes, queues, marking, trimming, buffers.
 
 use crate::ids::Class;
+use crate::link::{CreditConfig, LinkConfig};
 use crate::units::{Rate, Ratio, Span};
 
 /// Explicit congestion notification of one queue.
@@ -62,7 +63,7 @@ pub struct ClassConfig {
     pub overflow: Overflow,
     /// Its turn.
     pub schedule: Schedule,
-    /// Protected by priority flow control.
+    /// Protected by flow control: priority or credits, as [`FabricConfig::buffer`] says.
     pub lossless: bool,
 }
 
@@ -92,6 +93,8 @@ pub enum Buffer {
     PerQueue,
     /// One pool, with ingress accounting and PFC on lossless classes.
     Shared(SharedBuffer),
+    /// A buffer for each ingress port and lossless class, held back by credits instead of pauses.
+    Credits(CreditConfig),
 }
 
 /// Everything about the fabric that is not in the graph.
@@ -111,4 +114,6 @@ pub struct FabricConfig {
     pub host_latency: Span,
     /// Length of a PFC frame in bytes.
     pub pfc_bytes: u16,
+    /// Errors and retry of links.
+    pub link: LinkConfig,
 }

@@ -35,6 +35,11 @@ pub enum Completion {
         /// [`Message::slot`] of the finished message.
         slot: u32,
     },
+    /// The message in log slot `slot` can never be acknowledged: its transport has given up.
+    Failed {
+        /// [`Message::slot`] of the failed message.
+        slot: u32,
+    },
     /// Every byte of `message` from `src` has arrived at this receiver.
     Received {
         /// The message.

@@ -39,4 +39,12 @@ pub enum AssembleError {
         /// Bytes set aside.
         needed: u64,
     },
+    /// Fewer credits than a frame takes, and some more that are told late.
+    #[error("credits for {bytes} B are too few; a class needs at least {least} B")]
+    CreditsTooFew {
+        /// Bytes of a class.
+        bytes: u64,
+        /// Bytes it needs.
+        least: u64,
+    },
 }

@@ -1,6 +1,7 @@
 //! Timed changes of links.
 
 use crate::ids::LinkId;
+use crate::link::FrameErrors;
 use crate::units::{Ratio, Time};
 
 /// What happens to a link.
@@ -17,6 +18,19 @@ pub enum Change {
         /// Scale the egress queues as well.
         queues: bool,
     },
+    /// Frames arrive in error this often; `None`: as built.
+    Errors(Option<FrameErrors>),
+    /// Each frame is lost on the wire by this chance; zero: none.
+    DropRandom(Ratio),
+    /// Of so many frames, each direction, one is lost on the wire; zero: none.
+    DropPeriodic(u32),
+}
+
+impl Change {
+    /// Whether it changes what the link loses, without being up or down.
+    pub(crate) const fn is_loss(&self) -> bool {
+        matches!(self, Change::Errors(_) | Change::DropRandom(_) | Change::DropPeriodic(_))
+    }
 }
 
 /// Which directions of a link a fault touches.

@@ -44,6 +44,12 @@ impl<T: Copy> Fifo<T> {
         self.items.get(self.head)
     }
 
+    /// The one at `place` from the front.
+    #[inline]
+    pub(crate) fn get(&self, place: usize) -> Option<&T> {
+        self.items.get(self.head + place)
+    }
+
     /// All, from the front.
     #[inline]
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
@@ -84,6 +90,7 @@ mod tests {
                 }
                 prop_assert_eq!(ours.len(), standard.len());
                 prop_assert_eq!(ours.front(), standard.front());
+                prop_assert_eq!(ours.get(3), standard.get(3));
                 prop_assert_eq!(ours.back_mut().copied(), standard.back().copied());
             }
         }

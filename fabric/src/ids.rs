@@ -51,10 +51,12 @@ dense_id!(
 pub struct Class(pub u8);
 
 impl Class {
-    /// Control: acknowledgements, credits, trimmed headers.
+    /// Control: acknowledgements and credits; trimmed packets where they have no class of their own.
     pub const CONTROL: Class = Class(0);
     /// Data.
     pub const DATA: Class = Class(1);
+    /// Trimmed packets, where they share with data by weight.
+    pub const TRIMMED: Class = Class(2);
     /// A link's own frames (PFC): in no queue, never routed.
     pub(crate) const LINK: Class = Class(7);
 

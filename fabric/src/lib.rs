@@ -6,7 +6,7 @@
 //!
 //! # Map of the code
 //! - What a fabric is made of: [`graph`] (hosts, switches, links, routes), [`config`] (classes,
-//!   queues, buffers), [`fault`] (timed changes of links)
+//!   queues, buffers), [`link`] (frame errors, retry, credits), [`fault`] (timed changes of links)
 //! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
 //!   workloads)
 //! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
@@ -30,6 +30,7 @@ pub mod fault;
 pub(crate) mod fifo;
 pub mod graph;
 pub mod ids;
+pub mod link;
 pub(crate) mod net;
 pub mod packet;
 pub mod probe;

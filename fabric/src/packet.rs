@@ -21,10 +21,14 @@ pub enum Kind {
     Ack,
     /// Negative acknowledgement.
     Nack,
+    /// Control packet of a transport (UET CP: credit, probe, close).
+    Control,
     /// Congestion notification packet (RoCEv2).
     Cnp,
     /// Priority flow control frame of a link; made and consumed by ports, never routed.
     Pfc,
+    /// Credit update of a link (CF_Update and CC_Update); made and consumed by ports, never routed.
+    LinkCredit,
 }
 
 /// Bits of [`Packet::flags`].

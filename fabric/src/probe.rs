@@ -49,6 +49,16 @@ counters! {
         out_of_order,
         /// Retransmission timeouts.
         timeouts,
+        /// Losses that this receiver has inferred.
+        inferred,
+        /// Tail probes sent.
+        probes,
+        /// Connections (UET PDCs) opened.
+        pdcs,
+        /// Connections closed.
+        closes,
+        /// Connections given up.
+        pdc_errors,
         /// Payload bytes delivered, without duplicates.
         delivered_bytes,
     }
@@ -67,6 +77,10 @@ counters! {
         dropped_buffer,
         /// Packets lost because the link was down.
         dropped_link_down,
+        /// Packets lost because they arrived in error at the other end of the link.
+        dropped_error,
+        /// Packets lost on the wire by a `drop` fault.
+        dropped_injected,
         /// Packets trimmed here.
         trimmed,
         /// Packets marked with congestion experienced here.
@@ -77,6 +91,16 @@ counters! {
         resumes_sent,
         /// PFC pauses received.
         pauses_received,
+        /// Link-level retry: frames sent again.
+        llr_replayed,
+        /// Link-level retry: NACKs received.
+        llr_nacks,
+        /// Link-level retry: replays because the timer ran out.
+        llr_timeouts,
+        /// Credits: times a class ran out of them.
+        credit_stalls,
+        /// Credits: updates sent to the other end of the link.
+        credit_updates,
         /// Longest egress queue, all classes together, in bytes.
         queue_bytes_max,
     }
@@ -85,7 +109,11 @@ counters! {
 impl PortCounters {
     /// Packets dropped, all causes.
     pub fn dropped(&self) -> u64 {
-        self.dropped_full + self.dropped_buffer + self.dropped_link_down
+        self.dropped_full
+            + self.dropped_buffer
+            + self.dropped_link_down
+            + self.dropped_error
+            + self.dropped_injected
     }
 }
 
@@ -119,6 +147,8 @@ pub struct MessageRecord {
     pub received: Time,
     /// When the sender had the last acknowledgement; [`Time::NEVER`] if it did not.
     pub acked: Time,
+    /// When the sender's transport gave up on it; [`Time::NEVER`] if it did not.
+    pub failed: Time,
 }
 
 /// Totals of the engine's work.

@@ -21,6 +21,8 @@ pub enum Purpose {
     Transport = 3,
     /// Placement of ranks on hosts.
     Placement = 4,
+    /// Errors and drops of the link behind a port.
+    Link = 8,
 }
 
 /// One entity's stream.

@@ -110,6 +110,7 @@ fn messages<E, P>(hosts: &[Host<E, P>]) -> Vec<MessageRecord> {
             posted: posted.posted,
             received: arrival(posted.message.id),
             acked: posted.acked,
+            failed: posted.failed,
         })
         .collect();
     records.sort_unstable_by_key(|record| record.id);

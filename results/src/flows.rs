@@ -60,6 +60,12 @@ pub fn flows(sets: &[FlowSet]) -> Vec<u8> {
             rows().map(|(_, m)| time(m.acked)),
         ),
         Column::optional(
+            "failed_ps",
+            "ps",
+            "when its transport gave up on it; missing if it did not",
+            rows().map(|(_, m)| time(m.failed)),
+        ),
+        Column::optional(
             "fct_ps",
             "ps",
             "completion time: acked_ps - posted_ps",

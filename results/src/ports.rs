@@ -18,7 +18,7 @@ pub struct PortSet {
 /// Counters in file order: name, meaning, value.
 type Counter = (&'static str, &'static str, &'static str, fn(&PortCounters) -> u64);
 
-const COUNTERS: [Counter; 11] = [
+const COUNTERS: [Counter; 18] = [
     ("packets", "", "packets sent: packet-hops", |c| c.packets),
     ("bytes", "B", "frame bytes sent, without preamble and gap", |c| c.bytes),
     ("dropped_full", "", "packets dropped because the queue was full", |c| c.dropped_full),
@@ -26,11 +26,18 @@ const COUNTERS: [Counter; 11] = [
         c.dropped_buffer
     }),
     ("dropped_link_down", "", "packets lost because the link was down", |c| c.dropped_link_down),
+    ("dropped_error", "", "packets that arrived in error at the other end", |c| c.dropped_error),
+    ("dropped_injected", "", "packets lost on the wire by a fault", |c| c.dropped_injected),
     ("trimmed", "", "packets trimmed", |c| c.trimmed),
     ("ecn_marked", "", "packets marked", |c| c.ecn_marked),
     ("pauses_sent", "", "PFC pauses sent", |c| c.pauses_sent),
     ("resumes_sent", "", "PFC resumes sent", |c| c.resumes_sent),
     ("pauses_received", "", "PFC pauses received", |c| c.pauses_received),
+    ("llr_replayed", "", "frames sent again by link-level retry", |c| c.llr_replayed),
+    ("llr_nacks", "", "NACKs of link-level retry received", |c| c.llr_nacks),
+    ("llr_timeouts", "", "replays because no NACK came", |c| c.llr_timeouts),
+    ("credit_stalls", "", "times a class ran out of credits", |c| c.credit_stalls),
+    ("credit_updates", "", "credit updates sent", |c| c.credit_updates),
     ("queue_bytes_max", "B", "longest egress queue, all classes", |c| c.queue_bytes_max),
 ];
 
@@ -91,6 +98,6 @@ mod tests {
         };
         let file = bytes::Bytes::from(ports(&[set]));
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        assert_eq!(reader.schema().fields().len(), 16);
+        assert_eq!(reader.schema().fields().len(), 23);
     }
 }

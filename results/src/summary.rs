@@ -315,6 +315,7 @@ pub(crate) mod tests {
                 posted: Time(5_000_000),
                 received: end,
                 acked: end,
+                failed: Time::NEVER,
             }
         };
         RunRecord {

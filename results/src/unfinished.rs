@@ -15,9 +15,13 @@ pub fn unfinished(record: &RunRecord) -> Option<String> {
     }
     let mut text = format!("{} flows did not finish by {}:", open.len(), record.end);
     for message in open.iter().take(NAMED) {
-        let state = match message.received {
+        let arrival = match message.received {
             Time::NEVER => "not all received".to_owned(),
             at => format!("received at {at}, not all acknowledged"),
+        };
+        let state = match message.failed {
+            Time::NEVER => arrival,
+            at => format!("its transport gave up at {at}, {arrival}"),
         };
         text += &format!(
             "\n  flow {} from host {} to host {}, {} B posted at {}: {state}",
@@ -47,10 +51,13 @@ mod tests {
         assert_eq!(unfinished(&record(&[Some(1)])), None);
         let mut open = record(&[None; 12]);
         open.unposted = 3;
+        open.messages[1].failed = Time(7);
         let text = unfinished(&open).unwrap();
         assert!(
             text.starts_with("12 flows did not finish by 9 ps:\n  flow 0 from host 0 to host 1")
         );
+        let second = text.lines().nth(2).unwrap();
+        assert!(second.ends_with("its transport gave up at 7 ps, not all received"), "{second}");
         assert!(
             text.ends_with("and 2 more\n  3 more were never posted, because they waited for these")
         );

@@ -48,6 +48,23 @@ impl Diameter {
     }
 }
 
+/// The most bandwidth below a switch over that above it; 1 where no switch has more below.
+pub fn oversubscription(graph: &Graph) -> f64 {
+    let hosts = graph.hosts as usize;
+    let mut bandwidth = vec![(0u64, 0u64); graph.switches.len()];
+    for link in &graph.links {
+        let rate = link.rate.bits_per_second();
+        if let Some(lower) = link.a.index().checked_sub(hosts) {
+            bandwidth[lower].1 += rate;
+        }
+        if let Some(upper) = link.b.index().checked_sub(hosts) {
+            bandwidth[upper].0 += rate;
+        }
+    }
+    let ratios = bandwidth.iter().filter(|(_, up)| *up > 0);
+    ratios.map(|(down, up)| *down as f64 / *up as f64).fold(1.0, f64::max)
+}
+
 /// The links from host 0 to `end`, each with the node it leads to.
 fn way(graph: &Graph, neighbours: &[Vec<NodeId>], end: u32) -> Vec<(Link, NodeId)> {
     let mut at = NodeId(0);
@@ -66,8 +83,27 @@ fn way(graph: &Graph, neighbours: &[Vec<NodeId>], end: u32) -> Vec<(Link, NodeId
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::{Common, fat_tree};
+    use crate::build::{Common, LeafSpine, fat_tree, leaf_spine};
     use fabric::units::Rate;
+
+    /// A fat tree has as much above as below, a leaf with half the uplinks twice as much below.
+    #[test]
+    fn oversubscription_is_the_worst_of_all_switches() {
+        let common = Common {
+            link_rate: Rate::from_gbps(400),
+            link_delay: Span::from_micros(1),
+            switch_latency: Span::ZERO,
+        };
+        assert_eq!(oversubscription(&fat_tree(128, &common).unwrap()), 1.0);
+        let shape = LeafSpine {
+            hosts: 64,
+            hosts_per_leaf: 16,
+            spines: Some(8),
+            uplink_rate: common.link_rate,
+            oversubscription: fabric::units::Ratio::ONE,
+        };
+        assert_eq!(oversubscription(&leaf_spine(&shape, &common).unwrap()), 2.0);
+    }
 
     /// The reference's round trips: 12.5057 us at 400 Gb/s and 14.0227 us at 100 Gb/s.
     #[test]

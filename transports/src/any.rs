@@ -6,6 +6,7 @@ use fabric::packet::Packet;
 use crate::roce::Roce;
 use crate::uet::Uet;
 use crate::uet::congestion::Constant;
+use crate::uet::dctcp::Dctcp;
 use crate::uet::nscc::Nscc;
 
 /// Declares the enum and passes each call to the transport it holds: one match a call, no pointer.
@@ -46,7 +47,9 @@ macro_rules! transports {
 transports! {
     /// UET with NSCC.
     UetNscc(Uet<Nscc>),
-    /// UET with a constant window.
+    /// UET with DCTCP.
+    UetDctcp(Uet<Dctcp>),
+    /// UET with a constant window, or none where credit alone rules.
     UetConstant(Uet<Constant>),
     /// RoCEv2.
     Roce(Roce),

@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use crate::endpoint::Endpoint;
 use crate::fault::Change;
 use crate::ids::HostId;
-use crate::net::host::Host;
+use crate::net::host::{Host, after_frame};
 use crate::net::outlet::Outlet;
 use crate::net::port::{Port, special};
 use crate::net::profile::PortProfile;
-use crate::net::switch::{Ports, Scratch, Switch};
+use crate::net::switch::{Guard, Ports, Scratch, Switch};
 use crate::program::Program;
 use crate::units::Time;
 
@@ -193,16 +193,28 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
             self.faults.remove(&node);
         }
         let port = fault.port as usize;
+        if fault.change.is_loss() {
+            self.ports[port].change_link(fault.change, fault.sends);
+            return;
+        }
         match (fault.change, fault.sends) {
             (Change::Down, true) => self.ports[port].special |= special::DOWN,
-            (Change::Up, true) => self.ports[port].special &= !special::DOWN,
+            (Change::Up, true) => {
+                self.ports[port].special &= !special::DOWN;
+                // Credits of what was lost come back by counting anew.
+                let at = match self.nodes[node as usize].role {
+                    Role::Host(_) => after_frame(fault.at, self.busy[port]),
+                    Role::Switch(_) => fault.at,
+                };
+                self.ports[port].send_credits(at, &mut self.outlet);
+            }
             (Change::Down, false) => self.down[port] = true,
             (Change::Up, false) => self.down[port] = false,
             (Change::Rate { ratio, .. }, true) => {
                 self.ports[port].rate = self.ports[port].built_rate.scaled(ratio);
                 self.ports[port].profile = fault.profile;
             }
-            (Change::Rate { .. }, false) => {}
+            _ => {}
         }
     }
 
@@ -213,10 +225,14 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         assert_eq!(live, queued + self.outlet.flying(), "packets in the arena but nowhere else");
         for node in &self.nodes {
             let Role::Switch(number) = node.role else { continue };
-            let Some(shared) = &self.switches[number as usize].mmu else { continue };
+            let Some(shared) = &self.switches[number as usize].shared else { continue };
             let ports = &self.ports[node.first as usize..(node.first + node.ports) as usize];
             let queued: u64 = ports.iter().map(|p| p.lossless_bytes(&self.profiles)).sum();
-            assert_eq!(shared.mmu.used(), queued, "buffer accounting of a switch");
+            let used = match &shared.guard {
+                Guard::Pauses(mmu) => mmu.used(),
+                Guard::Credits => ports.iter().map(Port::credited_bytes).sum(),
+            };
+            assert_eq!(used, queued, "buffer accounting of a switch");
         }
     }
 }

@@ -166,6 +166,7 @@ mod tests {
             frame_overhead: 0,
             host_latency: Span::ZERO,
             pfc_bytes: 64,
+            link: Default::default(),
         };
         Mmu::new(&fabric, &shared, &[(rate, Span::from_micros(1)); 4])
     }

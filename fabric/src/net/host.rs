@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use crate::endpoint::{Completion, Endpoint, HostCx, Message, Send};
 use crate::engine::timers::Timers;
 use crate::ids::{Class, HostId, MessageId};
+use crate::net::llr::Turn;
 use crate::net::outlet::Outlet;
 use crate::net::switch::Ports;
 use crate::packet::Packet;
@@ -24,6 +25,8 @@ pub(crate) struct Posted {
     pub(crate) posted: Time,
     /// When it was acknowledged; `NEVER` before.
     pub(crate) acked: Time,
+    /// When its transport gave up on it; `NEVER` before.
+    pub(crate) failed: Time,
 }
 
 /// Lists that calls fill and the host empties; reused.
@@ -161,8 +164,15 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         }
         if label.class == Class::LINK {
             let frame = outlet.consume(label);
-            node.ports[port].on_pfc(frame.body[0] as u8);
+            if node.ports[port].on_link_frame(&frame) {
+                node.ports[port].send_credits(after_frame(now, node.busy[port]), outlet);
+            }
             return;
+        }
+        if node.ports[port].has_credits(label.class) {
+            // A host takes what arrives at once, so its credits are free again.
+            node.ports[port].take_in(label);
+            node.ports[port].release(after_frame(now, node.busy[port]), label, outlet);
         }
         let packet = outlet.deliver(now, self.id.0, label);
         debug_assert_eq!(packet.dst, self.id, "a packet reaches its destination");
@@ -228,6 +238,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
                     let id = posted.message.id;
                     self.with_program(now, |program, cx| program.on_sent(cx, id));
                 }
+                Completion::Failed { slot } => self.log[slot as usize].failed = now,
                 Completion::Received { message, src } => {
                     self.received.push((message, now));
                     self.with_program(now, |program, cx| program.on_received(cx, src, message));
@@ -243,7 +254,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         let mut posts = std::mem::take(&mut self.lists.posts);
         for mut message in posts.drain(..) {
             message.slot = self.log.len() as u32;
-            self.log.push(Posted { message, posted: now, acked: Time::NEVER });
+            self.log.push(Posted { message, posted: now, acked: Time::NEVER, failed: Time::NEVER });
             self.with_endpoint(now, |endpoint, cx| endpoint.on_post(cx, message));
         }
         let fresh = std::mem::replace(&mut self.lists.posts, posts);
@@ -256,6 +267,9 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         outlet.messages_done += std::mem::take(&mut self.done);
         for place in 0..node.ports.len() {
             if node.busy[place] != Time::NEVER {
+                continue;
+            }
+            if node.ports[place].has_retry() && !self.may_send_new(now, node, place, outlet) {
                 continue;
             }
             let paused = node.ports[place].paused;
@@ -274,6 +288,39 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             }
         }
     }
+
+    /// Whether an idle port with link-level retry is free for something new; replays what it has to.
+    #[cold]
+    fn may_send_new(
+        &mut self,
+        now: Time,
+        node: &mut Ports<'_>,
+        place: usize,
+        outlet: &mut Outlet,
+    ) -> bool {
+        let port = &mut node.ports[place];
+        match port.link_turn(now) {
+            Turn::Replay(bytes) => {
+                let end = port.end_of(now, bytes, &node.profiles[port.profile as usize]);
+                port.depart_replay(end, outlet);
+                node.busy[place] = end;
+                false
+            }
+            Turn::Stalled(at) => {
+                self.poll_at = self.poll_at.min(at);
+                false
+            }
+            Turn::New(at) => {
+                self.poll_at = self.poll_at.min(at);
+                true
+            }
+        }
+    }
+}
+
+/// When an ordered set may go on a NIC port's wire: the frame that is on it is entered to its end.
+pub(crate) fn after_frame(now: Time, busy: Time) -> Time {
+    if busy == Time::NEVER { now } else { busy.max(now) }
 }
 
 /// Puts a packet on a NIC port's wire; returns when its last byte leaves.

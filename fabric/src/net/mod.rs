@@ -3,13 +3,17 @@
 //! - [`port`]: an egress port with its class queues, marking, trimming and scheduling
 //! - [`profile`]: its configuration, scaled and ready for the hot path
 //! - [`buffer`]: the shared buffer of a lossless switch, with PFC decisions
+//! - [`link`]: the link layer of a port: losses, [`llr`] (link-level retry), [`credit`]
 //! - [`route`]: the equal-cost choice by hash
 //! - [`switch`]: a window of a switch
 //! - [`host`]: a window of a host: NIC, transport, program
 //! - [`outlet`]: what departing packets touch: arena, wires, mail
 
 pub(crate) mod buffer;
+pub(crate) mod credit;
 pub(crate) mod host;
+pub(crate) mod link;
+pub(crate) mod llr;
 pub(crate) mod outlet;
 pub(crate) mod port;
 pub(crate) mod profile;

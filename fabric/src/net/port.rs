@@ -8,6 +8,7 @@
 use crate::config::Overflow;
 use crate::fifo::Fifo;
 use crate::ids::{Class, PortId};
+use crate::net::link::LinkLayer;
 use crate::net::outlet::{Outlet, Peer};
 use crate::net::profile::PortProfile;
 use crate::packet::{CLASSES, Kind, Label, Packet, flags};
@@ -17,12 +18,26 @@ use crate::units::{Rate, Ratio, Span, Time};
 
 /// In [`Port::serving`]: the frame on the wire is a PFC frame.
 const PFC: u8 = CLASSES as u8;
+/// In [`Port::serving`]: the frame on the wire is sent again by link-level retry.
+pub(crate) const REPLAY: u8 = PFC + 1;
+/// In [`Port::serving`]: nothing is on the wire; link-level retry has to look again when it is over.
+pub(crate) const WAIT: u8 = PFC + 2;
 
 /// Reasons why a frame that leaves a port is not simply sent: bits of [`Port::special`]. With none set,
 /// which is what a run without faults and captures has, a departure tests one byte.
 pub(crate) mod special {
     /// The link is down.
     pub(crate) const DOWN: u8 = 1 << 0;
+    /// The link loses frames, repeats them, or counts credits: see [`crate::net::link`].
+    pub(crate) const LINK: u8 = 1 << 1;
+}
+
+/// What goes before queued packets: bits of [`Port::due`].
+pub(crate) mod due {
+    /// A PFC frame waits to be sent.
+    pub(crate) const PFC: u8 = 1 << 0;
+    /// Link-level retry has to be asked.
+    pub(crate) const LINK: u8 = 1 << 1;
 }
 
 /// An egress port.
@@ -37,10 +52,10 @@ pub(crate) struct Port {
     occupied: u8,
     /// Mask of classes that the peer has paused.
     pub(crate) paused: u8,
-    /// Class on the wire, or [`PFC`].
-    serving: u8,
-    /// A PFC frame waits to be sent.
-    pfc_due: bool,
+    /// Class on the wire, or [`PFC`], [`REPLAY`] or [`WAIT`].
+    pub(crate) serving: u8,
+    /// See [`due`].
+    pub(crate) due: u8,
     /// Classes this port holds paused at its peer: the content of the next PFC frame.
     pub(crate) pausing: u8,
     /// See [`special`].
@@ -56,6 +71,8 @@ pub(crate) struct Port {
     /// The rate it was built with.
     pub(crate) built_rate: Rate,
     pub(crate) counters: PortCounters,
+    /// Where [`special::LINK`] may be set.
+    pub(crate) link: Option<Box<LinkLayer>>,
 }
 
 impl Port {
@@ -75,7 +92,7 @@ impl Port {
             occupied: 0,
             paused: 0,
             serving: 0,
-            pfc_due: false,
+            due: 0,
             pausing: 0,
             special: 0,
             profile,
@@ -86,6 +103,7 @@ impl Port {
             id,
             built_rate: rate,
             counters: PortCounters::default(),
+            link: None,
         }
     }
 
@@ -106,7 +124,7 @@ impl Port {
         }
     }
 
-    /// The frame on the wire ends: sends it on and returns its label (`None` for a PFC frame).
+    /// The frame on the wire ends: sends it on and returns its label (`None` if it stood in no queue).
     #[inline]
     pub(crate) fn depart(
         &mut self,
@@ -114,8 +132,8 @@ impl Port {
         profile: &PortProfile,
         outlet: &mut Outlet,
     ) -> Option<Label> {
-        if self.serving == PFC {
-            self.depart_pfc(now, profile, outlet);
+        if self.serving >= PFC {
+            self.depart_special(now, profile, outlet);
             return None;
         }
         let class = self.serving as usize;
@@ -155,11 +173,25 @@ impl Port {
     #[cold]
     fn emit_special(&mut self, now: Time, label: Label, outlet: &mut Outlet) {
         if self.special & special::DOWN != 0 {
+            self.flush_link(now, outlet);
             outlet.lose(now, self.id, label);
             self.counters.dropped_link_down += 1;
             return;
         }
+        if self.special & special::LINK != 0 && label.class != Class::LINK {
+            self.emit_link(now, label, outlet);
+            return;
+        }
         outlet.send(self.peer, now + self.latency, label);
+    }
+
+    #[cold]
+    fn depart_special(&mut self, now: Time, profile: &PortProfile, outlet: &mut Outlet) {
+        match self.serving {
+            PFC => self.depart_pfc(now, profile, outlet),
+            REPLAY => self.depart_replay(now, outlet),
+            _ => {}
+        }
     }
 
     fn depart_pfc(&mut self, now: Time, profile: &PortProfile, outlet: &mut Outlet) {
@@ -179,11 +211,25 @@ impl Port {
     /// Chooses the next frame at `now`; returns when it ends, [`Time::NEVER`] if nothing may leave.
     #[inline]
     pub(crate) fn start(&mut self, now: Time, profile: &PortProfile) -> Time {
-        if self.pfc_due {
-            self.pfc_due = false;
+        if self.due != 0 {
+            self.start_special(now, profile)
+        } else {
+            self.start_queued(now, profile)
+        }
+    }
+
+    fn start_special(&mut self, now: Time, profile: &PortProfile) -> Time {
+        if self.due & due::PFC != 0 {
+            self.due &= !due::PFC;
             self.serving = PFC;
             return self.end_of(now, profile.pfc_bytes, profile);
         }
+        self.start_link(now, profile)
+    }
+
+    /// Chooses the next packet of the queues.
+    #[inline]
+    pub(crate) fn start_queued(&mut self, now: Time, profile: &PortProfile) -> Time {
         let eligible = self.occupied & !self.paused;
         if eligible == 0 {
             return Time::NEVER;
@@ -191,6 +237,8 @@ impl Port {
         let strict = eligible & profile.strict;
         let class = if strict != 0 {
             strict.trailing_zeros() as usize
+        } else if eligible.is_power_of_two() {
+            eligible.trailing_zeros() as usize
         } else {
             self.weighted(eligible, profile)
         };
@@ -258,15 +306,15 @@ impl Port {
         self.queued.iter().sum()
     }
 
-    /// Bytes queued in classes under priority flow control.
+    /// Bytes queued in classes under flow control.
     pub(crate) fn lossless_bytes(&self, profiles: &[PortProfile]) -> u64 {
         let lossless = profiles[self.profile as usize].lossless;
         (0..CLASSES).filter(|c| lossless & (1 << c) != 0).map(|c| self.queued[c]).sum()
     }
 
-    /// Packets queued in all classes.
+    /// Packets queued in all classes, or kept for link-level retry.
     pub(crate) fn queue_packets(&self) -> u64 {
-        self.queues.iter().map(|queue| queue.len() as u64).sum()
+        self.queues.iter().map(|queue| queue.len() as u64).sum::<u64>() + self.kept_packets()
     }
 
     #[cold]
@@ -340,7 +388,7 @@ impl Port {
 
     /// Asks for a PFC frame with the present [`Port::pausing`] mask to be sent before anything else.
     pub(crate) fn request_pfc(&mut self) {
-        self.pfc_due = true;
+        self.due |= due::PFC;
     }
 
     /// The peer says which classes it holds back from now on.

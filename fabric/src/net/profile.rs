@@ -27,7 +27,7 @@ pub(crate) struct PortProfile {
     pub(crate) classes: [ClassProfile; CLASSES],
     /// Mask of strict classes.
     pub(crate) strict: u8,
-    /// Mask of classes under priority flow control.
+    /// Mask of classes under flow control.
     pub(crate) lossless: u8,
     /// Preamble and gap, in bytes a frame.
     pub(crate) overhead: u16,

@@ -32,20 +32,33 @@ pub(crate) const MAX_WINDOW: u64 = 1 << 32;
 pub(crate) struct Switch {
     pub(crate) route: RouteRule,
     pub(crate) salt: Salt,
-    /// The shared buffer, if it has one.
-    pub(crate) mmu: Option<Box<SharedState>>,
+    /// The buffer of lossless classes, if it has any.
+    pub(crate) shared: Option<Box<SharedState>>,
+    /// Some port has link-level retry.
+    pub(crate) retry: bool,
 }
 
-/// What only a shared-buffer switch keeps.
+/// How lossless classes are kept from overrunning a switch.
+pub(crate) enum Guard {
+    /// A shared buffer with pauses.
+    Pauses(Mmu),
+    /// Credits for each ingress port, which keeps the accounts.
+    Credits,
+}
+
+/// What only a switch with lossless classes keeps.
 pub(crate) struct SharedState {
-    pub(crate) mmu: Mmu,
-    /// When each busy port's frame ends: one entry a busy port.
+    pub(crate) guard: Guard,
+    /// When each busy port's frame ends: one entry a busy port, and what is left of ports that waited
+    /// and went on earlier.
     departures: BinaryHeap<Reverse<(Time, u16)>>,
+    /// Ports may wait for link-level retry.
+    retry: bool,
 }
 
 impl SharedState {
-    pub(crate) fn new(mmu: Mmu) -> SharedState {
-        SharedState { mmu, departures: BinaryHeap::new() }
+    pub(crate) fn new(guard: Guard, retry: bool) -> SharedState {
+        SharedState { guard, departures: BinaryHeap::new(), retry }
     }
 }
 
@@ -92,10 +105,10 @@ impl Switch {
     ) -> Time {
         self.gather(&mut node, start, end, scratch, outlet);
         outlet.work.events += scratch.arrivals.len() as u64;
-        if let Some(shared) = &mut self.mmu {
-            shared.run(&mut node, start, end, scratch, outlet);
-        } else {
-            run_independent(&mut node, start, end, scratch, outlet);
+        match (&mut self.shared, self.retry) {
+            (Some(shared), _) => shared.run(&mut node, start, end, scratch, outlet),
+            (None, false) => run_independent::<false>(&mut node, start, end, scratch, outlet),
+            (None, true) => run_independent::<true>(&mut node, start, end, scratch, outlet),
         }
         scratch.arrivals.clear();
         scratch.order.clear();
@@ -145,7 +158,8 @@ fn unpack(key: u64, start: Time, arrivals: &[Arrival]) -> (Time, Arrival) {
     (at, arrivals[(key & ((1 << INDEX_BITS) - 1)) as usize])
 }
 
-fn run_independent(
+/// With `RETRY`, a port may be waiting for link-level retry and not for a frame to end.
+fn run_independent<const RETRY: bool>(
     node: &mut Ports<'_>,
     start: Time,
     end: Time,
@@ -159,7 +173,9 @@ fn run_independent(
         let profile = &node.profiles[port.profile as usize];
         let busy = &mut node.busy[egress];
         port.serve(busy, at, profile, outlet);
-        if port.admit(at, arrival.label, profile, outlet) && *busy == Time::NEVER {
+        if port.admit(at, arrival.label, profile, outlet)
+            && (*busy == Time::NEVER || (RETRY && port.waits()))
+        {
             *busy = port.start(at, profile);
         }
     }
@@ -189,7 +205,7 @@ impl SharedState {
             let (at, arrival) = unpack(key, start, &scratch.arrivals);
             self.serve(node, at, outlet);
             if arrival.label.class == Class::LINK {
-                self.on_pfc(node, at, arrival.label, outlet);
+                self.on_link_frame(node, at, arrival.label, outlet);
             } else {
                 self.on_arrival(node, at, arrival, outlet);
             }
@@ -205,20 +221,23 @@ impl SharedState {
             }
             self.departures.pop();
             let place = number as usize;
+            if node.busy[place] != now {
+                continue;
+            }
             let port = &mut node.ports[place];
             let profile = &node.profiles[port.profile as usize];
             let departed = port.depart(now, profile, outlet);
             node.busy[place] = Time::NEVER;
             self.kick(node, now, place);
             if let Some(label) = departed {
-                self.release(node, now, label);
+                self.release(node, now, label, outlet);
             }
         }
     }
 
     /// Starts the port if it is idle and has something to send.
     fn kick(&mut self, node: &mut Ports<'_>, now: Time, place: usize) {
-        if node.busy[place] == Time::NEVER {
+        if node.busy[place] == Time::NEVER || (self.retry && node.ports[place].waits()) {
             let port = &mut node.ports[place];
             let busy = port.start(now, &node.profiles[port.profile as usize]);
             node.busy[place] = busy;
@@ -242,16 +261,27 @@ impl SharedState {
         let lossless = profile.lossless & label.class.bit() != 0;
         let class = label.class.index();
         let bytes = u64::from(label.bytes);
-        if lossless && !self.mmu.admit(ingress, class, bytes) {
+        if lossless {
             let port = &mut node.ports[ingress];
-            port.counters.dropped_buffer += 1;
-            outlet.lose(now, port.id, label);
-            return;
+            let taken = match &mut self.guard {
+                Guard::Pauses(mmu) => mmu.admit(ingress, class, bytes),
+                Guard::Credits => {
+                    port.take_in(label);
+                    true
+                }
+            };
+            if !taken {
+                port.counters.dropped_buffer += 1;
+                outlet.lose(now, port.id, label);
+                return;
+            }
         }
         let kept = node.ports[place].admit(now, label, profile, outlet);
         if lossless {
             debug_assert!(kept, "a lossless class has no limit of its own");
-            if self.mmu.must_pause(ingress, class) {
+            if let Guard::Pauses(mmu) = &mut self.guard
+                && mmu.must_pause(ingress, class)
+            {
                 let port = &mut node.ports[ingress];
                 port.pausing |= label.class.bit();
                 port.counters.pauses_sent += 1;
@@ -263,15 +293,19 @@ impl SharedState {
     }
 
     /// A packet left: its room is free, and its upstream may be resumed.
-    fn release(&mut self, node: &mut Ports<'_>, now: Time, label: Label) {
+    fn release(&mut self, node: &mut Ports<'_>, now: Time, label: Label, outlet: &mut Outlet) {
         let Label { class, bytes, ingress, .. } = label;
         let ingress = ingress as usize;
         let profile = &node.profiles[node.ports[ingress].profile as usize];
         if profile.lossless & class.bit() == 0 {
             return;
         }
-        self.mmu.release(ingress, class.index(), u64::from(bytes));
-        if self.mmu.may_resume(ingress, class.index()) {
+        let Guard::Pauses(mmu) = &mut self.guard else {
+            node.ports[ingress].release(now, label, outlet);
+            return;
+        };
+        mmu.release(ingress, class.index(), u64::from(bytes));
+        if mmu.may_resume(ingress, class.index()) {
             let port = &mut node.ports[ingress];
             port.pausing &= !class.bit();
             port.counters.resumes_sent += 1;
@@ -280,11 +314,19 @@ impl SharedState {
         }
     }
 
-    /// The peer of the ingress port pauses or resumes our sending to it.
-    fn on_pfc(&mut self, node: &mut Ports<'_>, now: Time, label: Label, outlet: &mut Outlet) {
+    /// The peer of the ingress port pauses or resumes our sending to it, or gives credits.
+    fn on_link_frame(
+        &mut self,
+        node: &mut Ports<'_>,
+        now: Time,
+        label: Label,
+        outlet: &mut Outlet,
+    ) {
         let frame = outlet.consume(label);
         let place = label.ingress as usize;
-        node.ports[place].on_pfc(frame.body[0] as u8);
+        if node.ports[place].on_link_frame(&frame) {
+            node.ports[place].send_credits(now, outlet);
+        }
         self.kick(node, now, place);
     }
 }

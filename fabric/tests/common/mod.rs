@@ -8,6 +8,7 @@ use fabric::error::AssembleError;
 use fabric::fault::Fault;
 use fabric::graph::{Graph, Link, RouteRule, Switch};
 use fabric::ids::{Class, HostId, MessageId, NodeId};
+use fabric::link::LinkConfig;
 use fabric::packet::{Kind, Packet, flags};
 use fabric::probe::RunRecord;
 use fabric::program::{Program, ProgramCx};
@@ -185,6 +186,7 @@ pub(crate) fn config(limit: u64, overflow: Overflow) -> FabricConfig {
         frame_overhead: 0,
         host_latency: Span::ZERO,
         pfc_bytes: 64,
+        link: LinkConfig::default(),
     }
 }
 

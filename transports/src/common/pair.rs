@@ -31,6 +31,9 @@ pub(crate) enum Fate {
     Lose,
 }
 
+/// More events than any test has.
+const STEPS: u32 = 400_000;
+
 /// A host of the bench.
 struct Station<E> {
     endpoint: E,
@@ -99,8 +102,14 @@ impl<E: Endpoint, F: FnMut(Time, &Packet) -> Fate> Bench<E, F> {
     }
 
     /// Runs until nothing is left to happen, or to `limit`; true if nothing is left.
+    ///
+    /// # Panics
+    /// If it never ends.
     pub(crate) fn run(&mut self, limit: Time) -> bool {
+        let mut steps = 0;
         loop {
+            steps += 1;
+            assert!(steps < STEPS, "{steps} events and no end");
             let next = self.next_event();
             if next > limit {
                 return next == Time::NEVER;

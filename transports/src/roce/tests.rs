@@ -49,6 +49,7 @@ fn completions<F>(bench: &Bench<Roce, F>) -> Vec<(bool, u32)> {
     let of = |completion: &Completion| match completion {
         Completion::Sent { slot } => (false, *slot),
         Completion::Received { message, .. } => (true, message.0),
+        Completion::Failed { slot } => panic!("message {slot} failed"),
     };
     bench.completed.iter().map(|(_, _, completion)| of(completion)).collect()
 }

@@ -18,6 +18,12 @@ pub enum Spraying {
     Mixed,
     /// One EV for the life of the PDC: one path, as per-flow ECMP.
     Ecmp,
+    /// REPS as first published: a first window of EVs in order, then what comes back, else at random.
+    RepsFirst,
+    /// EVs in order, over and over.
+    RoundRobin,
+    /// One EV for each flowlet: a new one after a pause of `flowlet_gap`.
+    Flowlet,
 }
 
 /// Which messages share a packet delivery context (PDC).
@@ -29,13 +35,88 @@ pub enum PdcScope {
     Message,
 }
 
-/// Congestion control of the sender.
+/// What holds the sender's window; receiver credit ([`UetConfig::rccc`]) comes on top.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Congestion {
     /// NSCC, the specification's window-based control.
     Nscc,
+    /// DCTCP in the reference's form, for comparison.
+    Dctcp,
     /// A constant window of 1.5 bandwidth-delay products.
     Constant,
+    /// No window: receiver credit alone.
+    Open,
+}
+
+/// Delivery mode (`uet-transport.md` §3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Delivery {
+    /// Reliable, unordered: each packet once, by any path.
+    #[default]
+    Rud,
+    /// Reliable, ordered: one path, go-back-N.
+    Rod,
+    /// Reliable, unordered, idempotent: at least once, without state at the target.
+    Rudi,
+    /// Unreliable, unordered: single packets, sent once.
+    Uud,
+}
+
+/// What a posted message asks for (`uet-wire.md` §3.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Operation {
+    /// SEND: to whatever receive is posted next.
+    #[default]
+    Send,
+    /// TAGGED_SEND: to the receive with the same tag; long ones may go by rendezvous.
+    TaggedSend,
+    /// WRITE: into memory of the target.
+    Write,
+    /// READ: from memory of the target; data flows back.
+    Read,
+}
+
+/// How a sender without word of a packet decides that it is lost, before its timeout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LossInference {
+    /// Never.
+    #[default]
+    None,
+    /// SLEEK: by how many packets have overtaken it, and by probes (`uet-transport.md` §8.2).
+    Sleek,
+    /// The target infers it and says so (`RCVR_INFER_LOSS`).
+    Receiver,
+}
+
+/// Options of RCCC (`uet-cc.md` §3). Counts in quanta of 256 bytes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RcccOptions {
+    /// Most that one credit grants: four packets.
+    pub grant: u32,
+    /// Most that a satisfied sender is granted beyond its demand: a window.
+    pub surplus: u32,
+    /// Percentage of the link's rate that is granted.
+    pub percent: u32,
+    /// Correction for an oversubscribed core, if it is on.
+    pub oversubscription: Option<Oversubscribed>,
+}
+
+/// Options of the correction for an oversubscribed core (`uet-cc.md` §3.3).
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Oversubscribed {
+    /// Least share of the link's rate.
+    pub least: f64,
+    /// Base round trip that periods are counted in.
+    pub rtt: Span,
+}
+
+/// A bounded receive buffer that the host empties (`uet-cc.md` §2.6, `link.md` §7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostBuffer {
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// How fast the host takes data out of it.
+    pub rate: Rate,
 }
 
 /// What counts towards the next acknowledgement.
@@ -73,11 +154,18 @@ pub struct NsccOptions {
     /// Without a valid round-trip sample: `false` ends the update (specification), `true` goes on with
     /// the average delay (htsim).
     pub continue_without_sample: bool,
+    /// Whether a loss that is inferred shrinks the window by its bytes (specification) or not (htsim).
+    pub cut_on_inferred: bool,
     /// Whether bytes found lost by timeout count as ignored by QuickAdapt (specification: yes).
     pub count_lost_as_ignored: bool,
     /// Whether a NACK takes its packet out of the bytes in flight before (specification) or after
     /// (htsim) the window is updated.
     pub nack_leaves_flight_first: bool,
+    /// With RCCC on: whether a trim at the last hop can cause a QuickAdapt (htsim) or leaves the window
+    /// alone (specification: credit handles incast).
+    pub last_hop_quick_adapt: bool,
+    /// Queueing delay to aim at; `None`: 0.75 base round trips with trimming, 1 without.
+    pub target_delay: Option<Span>,
 }
 
 /// Options of a UET endpoint. Sizes in bytes.
@@ -105,6 +193,10 @@ pub struct UetConfig {
     pub spraying: Spraying,
     /// Number of entropy values; a power of two.
     pub entropy_values: u16,
+    /// Pause that ends a flowlet.
+    pub flowlet_gap: Span,
+    /// How long REPS keeps to known EVs after a timeout.
+    pub reps_freeze: Span,
     /// Bytes received that cause an acknowledgement (`ACK_Gen_Trigger`).
     pub ack_trigger: u32,
     /// What counts towards it.
@@ -129,6 +221,44 @@ pub struct UetConfig {
     pub control_weight: Option<u32>,
     /// Whether a timeout tells the path selection which EV was lost (htsim forgets it and blames EV 0).
     pub timeout_keeps_entropy: bool,
+    /// Receiver credit, if it is on.
+    pub rccc: Option<RcccOptions>,
+    /// Window at the start; `None`: 1.5 bandwidth-delay products.
+    pub initial_window: Option<u64>,
+    /// Delivery mode.
+    pub delivery: Delivery,
+    /// What messages ask for.
+    pub operation: Operation,
+    /// Tagged sends above this many bytes send this much at once and the rest when the target asks.
+    pub rendezvous: Option<u64>,
+    /// From the first packet of a tagged send until its receive is posted.
+    pub receive_delay: Span,
+    /// Whether messages of one packet have short SES headers (20 or 32 bytes instead of 44).
+    pub short_headers: bool,
+    /// Packets of a message before it is another one's turn on the same PDC.
+    pub interleave: u32,
+    /// Whether PDCs begin at random PSNs (specification) or at 0 (htsim).
+    pub random_start_psn: bool,
+    /// Packets that may be outstanding before the target has answered (12 bits of `psn_offset`).
+    pub syn_range: u32,
+    /// PDCs to one destination, which messages use in turn; they share a congestion control context.
+    pub pdcs: u32,
+    /// PDCs that a target has; `None`: as many as it takes.
+    pub target_pdcs: Option<u32>,
+    /// An idle PDC is closed after this; `None`: never.
+    pub pdc_idle: Option<Span>,
+    /// Timeouts of one packet after which its PDC fails (`Max_RTO_Retx_Cnt`); `None`: never.
+    pub max_timeouts: Option<u8>,
+    /// Wait after a NACK for want of resources (`NACK_Retx_Time`).
+    pub nack_retry: Span,
+    /// How losses are inferred.
+    pub inference: LossInference,
+    /// Packets above a hole after which a target infers its loss ([`LossInference::Receiver`]).
+    pub reorder_limit: u32,
+    /// Silence after which the tail is probed; `None`: never.
+    pub tail_probe: Option<Span>,
+    /// Bounded receive buffer, if there is one.
+    pub host_buffer: Option<HostBuffer>,
 }
 
 impl UetConfig {
@@ -147,11 +277,16 @@ impl UetConfig {
                 delay_weight: 0.0125,
                 quick_adapt_targets: (!trimming).then_some(4.0),
                 continue_without_sample: false,
+                cut_on_inferred: true,
                 count_lost_as_ignored: true,
                 nack_leaves_flight_first: true,
+                last_hop_quick_adapt: false,
+                target_delay: None,
             },
             spraying: Spraying::Reps,
             entropy_values: 256,
+            flowlet_gap: base_rtt,
+            reps_freeze: Span::from_millis(10),
             ack_trigger: 16 * 1_024,
             ack_count: AckCount::Payload { least: 1_024 },
             sack_base: SackBase::Walk,
@@ -163,6 +298,25 @@ impl UetConfig {
             request_below_trigger: true,
             control_weight: None,
             timeout_keeps_entropy: true,
+            rccc: None,
+            initial_window: None,
+            delivery: Delivery::Rud,
+            operation: Operation::Send,
+            rendezvous: None,
+            receive_delay: Span::ZERO,
+            short_headers: true,
+            interleave: 4,
+            random_start_psn: true,
+            syn_range: 4_095,
+            pdcs: 1,
+            target_pdcs: None,
+            pdc_idle: None,
+            max_timeouts: Some(15),
+            nack_retry: Span::from_millis(1),
+            inference: if trimming { LossInference::None } else { LossInference::Sleek },
+            reorder_limit: 64,
+            tail_probe: None,
+            host_buffer: None,
         }
     }
 
@@ -177,8 +331,11 @@ impl UetConfig {
                 delay_weight: 0.0125,
                 quick_adapt_targets: Some(4.0),
                 continue_without_sample: true,
+                cut_on_inferred: false,
                 count_lost_as_ignored: false,
                 nack_leaves_flight_first: false,
+                last_hop_quick_adapt: true,
+                target_delay: None,
             },
             spraying: Spraying::Mixed,
             entropy_values: 64,
@@ -192,6 +349,12 @@ impl UetConfig {
             request_below_trigger: false,
             control_weight: Some(10),
             timeout_keeps_entropy: false,
+            short_headers: false,
+            interleave: u32::MAX,
+            random_start_psn: false,
+            syn_range: u32::MAX,
+            max_timeouts: None,
+            inference: LossInference::None,
             ..UetConfig::new(rate, base_rtt, trimming)
         }
     }
@@ -201,10 +364,38 @@ impl UetConfig {
         u64::from(self.payload) + u64::from(self.header)
     }
 
-    /// How long a packet sent again `tries` times may stay unanswered. Doubling ends at ten.
+    /// The largest window: 1.5 bandwidth-delay products.
+    pub fn window_max(&self) -> u64 {
+        self.rate.bytes_in(self.base_rtt) * 3 / 2
+    }
+
+    /// Receiver credit as the specification and the reference have it: four packets a credit, 1 % below
+    /// the rate, up to a window beyond the demand.
+    pub fn default_rccc(&self) -> RcccOptions {
+        let quanta = |bytes: u64| (bytes / 256) as u32;
+        RcccOptions {
+            grant: quanta(4 * 4_096),
+            surplus: quanta(self.window_max()),
+            percent: 99,
+            oversubscription: None,
+        }
+    }
+
+    /// Whether senders probe their tails.
+    pub fn probes(&self) -> bool {
+        self.tail_probe.is_some() || self.inference == LossInference::Sleek
+    }
+
+    /// The target queueing delay of NSCC; a probe that meets less counts as not delayed.
+    pub fn target_delay(&self) -> Span {
+        let usual = if self.trimming { Span(self.base_rtt.0 * 3 / 4) } else { self.base_rtt };
+        self.nscc.target_delay.unwrap_or(usual)
+    }
+
+    /// How long a packet that has timed out `timeouts` times may stay unanswered. Doubling ends at ten.
     #[inline]
-    pub fn timeout_after(&self, tries: u8) -> Span {
-        let doublings = if self.rto_backoff { tries.min(10) } else { 0 };
+    pub fn timeout_after(&self, timeouts: u8) -> Span {
+        let doublings = if self.rto_backoff { timeouts.min(10) } else { 0 };
         self.rto * (1 << doublings)
     }
 }

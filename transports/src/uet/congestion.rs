@@ -1,4 +1,4 @@
-//! The seam between a PDC and its congestion control.
+//! The seam between a congestion control context and its window.
 
 use fabric::units::{Span, Time};
 
@@ -17,6 +17,10 @@ pub struct AckSample {
     pub rtt: Option<Span>,
     /// Bytes in flight, the new ones already subtracted; can be negative for a moment.
     pub in_flight: i64,
+    /// Penalty of a receiver whose buffer fills, in 1/128 of the new bytes (`rcv_cwnd_pend`).
+    pub penalty: u8,
+    /// The receiver's buffer has emptied: the window before the penalty is right again (`rc`).
+    pub restore: bool,
 }
 
 /// What a negative acknowledgement tells.
@@ -30,28 +34,30 @@ pub struct NackSample {
     pub rtt: Span,
     /// Bytes in flight, the lost packet included or not by [`super::config::NsccOptions`].
     pub in_flight: i64,
+    /// The packet was trimmed at the last hop.
+    pub last_hop: bool,
 }
 
-/// A window-based congestion control of one sender.
+/// A window of one congestion control context.
 pub trait CongestionControl: Send + Sized {
-    /// What all senders of a network share, derived from the configuration once.
+    /// What all contexts of a network share, derived from the configuration once.
     type Parameters: Clone + Send + Sync;
 
     /// Derives the parameters.
     fn parameters(config: &UetConfig) -> Self::Parameters;
-    /// A new sender.
+    /// A new context.
     fn new(parameters: &Self::Parameters) -> Self;
-    /// Bytes that may be in flight.
+    /// Bytes that may be in flight; at most `i64::MAX`.
     fn window(&self) -> u64;
     /// An acknowledgement arrived.
     fn on_ack(&mut self, parameters: &Self::Parameters, sample: &AckSample);
     /// A packet was trimmed.
     fn on_nack(&mut self, parameters: &Self::Parameters, sample: &NackSample);
-    /// A packet of `bytes` timed out.
+    /// A packet of `bytes` timed out or was inferred lost.
     fn on_timeout(&mut self, parameters: &Self::Parameters, bytes: u64);
 }
 
-/// A constant window of 1.5 bandwidth-delay products.
+/// A window that never changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Constant {
     window: u64,
@@ -60,8 +66,12 @@ pub struct Constant {
 impl CongestionControl for Constant {
     type Parameters = u64;
 
+    /// The initial window; none at all ([`super::config::Congestion::Open`]) where credit rules.
     fn parameters(config: &UetConfig) -> u64 {
-        config.rate.bytes_in(config.base_rtt) * 3 / 2
+        match config.congestion {
+            super::config::Congestion::Open => i64::MAX as u64 / 2,
+            _ => config.initial_window.unwrap_or_else(|| config.window_max()),
+        }
     }
     fn new(window: &u64) -> Constant {
         Constant { window: *window }

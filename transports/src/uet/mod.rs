@@ -1,54 +1,103 @@
-//! Ultra Ethernet Transport: reliable unordered delivery (RUD) with packet spraying.
+//! Ultra Ethernet Transport: reliable and unreliable delivery with packet spraying.
 //!
 //! # Map of the code
 //! - [`config`]: every option, with the specification's default and the reference's value
 //! - `sender`, `receiver`: the two halves of a packet delivery context (PDC); `outstanding`: what a
-//!   sender has sent and not seen acknowledged
+//!   sender has sent and not seen acknowledged; `messages`: what its packets are cut from; `recovery`:
+//!   losses inferred
+//! - `initiator`, `target`, `close`: the endpoint's side of each half, and how PDCs end
+//! - `ses`: reads, rendezvous, receives that come late
 //! - [`header`]: the transport's fields in a packet
-//! - [`congestion`]: the seam to congestion control; [`nscc`]: NSCC
+//! - `ccc`: the congestion control context that PDCs to one destination share; [`congestion`]: the seam
+//!   to its window; [`nscc`], [`dctcp`]; `credit`: RCCC; `host_buffer`: destination flow control
 //! - [`entropy`]: choice of entropy values
-//! - this file: the endpoint, which owns the contexts and feeds the NIC
+//! - this file: the endpoint, which owns all of them and feeds the NIC
 //!
 //! A context begins with its first packet: until an acknowledgement has named the target's context
 //! (SYN state), the target finds it by source and initiator's number.
 
+mod ccc;
+mod close;
 pub mod config;
 pub mod congestion;
+mod credit;
+pub mod dctcp;
 pub mod entropy;
 pub mod header;
+mod host_buffer;
+mod initiator;
+mod messages;
 pub mod nscc;
 mod outstanding;
 mod receiver;
+mod recovery;
 mod sender;
+mod ses;
+mod target;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
+use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
 
-use config::{PdcScope, UetConfig};
+use ccc::Ccc;
+use config::UetConfig;
 use congestion::CongestionControl;
-use entropy::Entropy;
-use header::{Ack, Data, UNKNOWN};
-use receiver::{Receiver, Reply};
+use credit::oversubscription::Oversubscription;
+use credit::pacer::{Pacer, Source};
+use header::{Control, ControlType};
+use host_buffer::HostBuffer;
+use initiator::Destination;
+use receiver::Receiver;
 use sender::Sender;
+use ses::Ses;
+use target::Known;
 
 /// What can be seen of a sending context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SenderState {
     /// Where it sends to.
     pub dst: HostId,
-    /// Bytes that may be in flight (cwnd).
+    /// Bytes that may be in flight (cwnd) of its congestion control context.
     pub window: u64,
-    /// Bytes in flight; negative for a moment when packets wrongly taken for lost are acknowledged.
+    /// Bytes in flight of that context; negative for a moment when packets wrongly taken for lost are
+    /// acknowledged.
     pub in_flight: i64,
     /// Packets posted and not acknowledged yet.
     pub backlog: u32,
+}
+
+/// Timers: three of the host, then four of each sender.
+mod timer {
+    use fabric::endpoint::TimerId;
+
+    pub(super) const PACER: TimerId = 0;
+    pub(super) const OVERSUBSCRIPTION: TimerId = 1;
+    pub(super) const SES: TimerId = 2;
+    /// Retransmission, of a sender.
+    pub(super) const RTO: u32 = 0;
+    /// Tail probe, of a sender.
+    pub(super) const PROBE: u32 = 1;
+    /// End of the wait for the target's resources, of a sender.
+    pub(super) const HOLD: u32 = 2;
+    /// Close of an idle context, or again of one that got no answer.
+    pub(super) const CLOSE: u32 = 3;
+
+    /// Timer `kind` of sender `spdcid`.
+    #[inline]
+    pub(super) fn of(spdcid: u32, kind: u32) -> TimerId {
+        4 + 4 * spdcid + kind
+    }
+
+    /// The sender and kind of a sender's timer.
+    pub(super) fn split(timer: TimerId) -> (u32, u32) {
+        ((timer - 4) / 4, (timer - 4) % 4)
+    }
 }
 
 /// A host's UET with congestion control `C`.
@@ -57,160 +106,106 @@ pub struct Uet<C: CongestionControl> {
     config: Arc<UetConfig>,
     parameters: C::Parameters,
     seed: u64,
-    senders: Vec<Sender<C>>,
+    /// For what belongs to the host, not to a context.
+    random: Stream,
+    senders: Vec<Sender>,
+    /// Places of closed senders.
+    free_senders: Vec<u32>,
+    /// Senders opened so far: what their random streams are numbered by.
+    opened: u32,
+    cccs: Vec<Ccc<C>>,
+    destinations: BTreeMap<HostId, Destination>,
     receivers: Vec<Receiver>,
-    /// Contexts by destination, for [`PdcScope::Destination`].
-    by_destination: BTreeMap<HostId, u32>,
+    free_receivers: Vec<u32>,
+    /// Receivers open that initiators have opened, which is all but those of the return direction.
+    targets: u32,
     /// Receivers by source and its PDC, for packets in the SYN state.
-    by_initiator: BTreeMap<(HostId, u32), u32>,
+    by_initiator: BTreeMap<(HostId, u32), Known>,
+    /// The senders' congestion control contexts.
+    sources: Vec<Source>,
+    by_context: BTreeMap<(HostId, u32), u32>,
+    pacer: Pacer,
+    oversubscription: Option<Oversubscription>,
+    buffer: Option<HostBuffer>,
+    ses: Ses,
     /// Senders that may send, in turn.
     ready: VecDeque<u32>,
-    /// Acknowledgements that wait for the NIC.
+    /// Acknowledgements and control packets that wait for the NIC.
     control: VecDeque<Packet>,
     /// Control packets sent in a row while data waited.
     control_run: u32,
+    /// Datagrams that wait for the NIC.
+    datagrams: VecDeque<Packet>,
 }
 
 impl<C: CongestionControl> Uet<C> {
     /// The transport of `host`.
     pub fn new(host: HostId, config: Arc<UetConfig>, seed: u64) -> Uet<C> {
+        // Contexts number their streams from 0 in the low half.
+        let entity = u64::from(host.0) << 32 | u64::from(u32::MAX);
+        let mut random = Stream::new(seed, entity, Purpose::Transport);
+        let correction = config.rccc.and_then(|rccc| rccc.oversubscription);
+        let oversubscription = correction.map(|correction| {
+            let own = Stream::new(random.bits64(), entity, Purpose::Transport);
+            Oversubscription::new(correction.rtt, correction.least, own)
+        });
         Uet {
             host,
             parameters: C::parameters(&config),
-            config,
             seed,
+            random,
             senders: Vec::new(),
+            free_senders: Vec::new(),
+            opened: 0,
+            cccs: Vec::new(),
+            destinations: BTreeMap::new(),
             receivers: Vec::new(),
-            by_destination: BTreeMap::new(),
+            free_receivers: Vec::new(),
+            targets: 0,
             by_initiator: BTreeMap::new(),
+            sources: Vec::new(),
+            by_context: BTreeMap::new(),
+            pacer: Pacer::default(),
+            oversubscription,
+            buffer: config.host_buffer.map(HostBuffer::new),
+            ses: Ses::default(),
             ready: VecDeque::new(),
             control: VecDeque::new(),
             control_run: 0,
+            datagrams: VecDeque::new(),
+            config,
         }
     }
 
     /// The sending contexts, in the order of their opening.
     pub fn senders(&self) -> impl Iterator<Item = SenderState> {
-        self.senders.iter().map(|sender| SenderState {
-            dst: sender.dst,
-            window: sender.window(),
-            in_flight: sender.in_flight(),
-            backlog: sender.backlog(),
+        self.senders.iter().map(|sender| {
+            let ccc = &self.cccs[sender.ccc as usize];
+            SenderState {
+                dst: sender.dst,
+                window: ccc.control.window(),
+                in_flight: ccc.in_flight,
+                backlog: sender.backlog(&self.config),
+            }
         })
     }
 
-    /// A new sending context to `dst`.
-    fn open(&mut self, dst: HostId) -> u32 {
-        let spdcid = self.senders.len() as u32;
-        let entity = (u64::from(self.host.0) << 32) | u64::from(spdcid);
-        let mut random = Stream::new(self.seed, entity, Purpose::Transport);
-        let flow = random.bits();
-        let entropy = Entropy::new(self.config.spraying, self.config.entropy_values, random);
-        let control = C::new(&self.parameters);
-        self.senders.push(Sender::new(dst, flow, control, entropy));
-        spdcid
-    }
-
-    /// Puts the sender into the ring of those that may send, if it may and is not there.
-    #[inline]
-    fn kick(&mut self, spdcid: u32) {
-        let sender = &mut self.senders[spdcid as usize];
-        if !sender.ready && sender.may_send(&self.config) {
-            sender.ready = true;
-            self.ready.push_back(spdcid);
-        }
-    }
-
-    #[inline]
-    fn on_data(&mut self, cx: &mut HostCx<'_>, packet: &Packet) {
-        let data = Data::unpack(packet);
-        let number = match data.dpdcid {
-            UNKNOWN => self.accept(packet, data.spdcid),
-            known => known,
-        };
-        let receiver = &mut self.receivers[number as usize];
-        let reaction = receiver.on_data(packet, &data, &self.config, cx.counters);
-        let (flow, dst) = (receiver.flow, receiver.src);
-        if let Some(message) = reaction.completed {
-            cx.completions.push(Completion::Received { message, src: packet.src });
-        }
-        if let Some(reply) = reaction.reply {
-            self.answer(cx, flow, dst, &reply);
-        }
-    }
-
-    /// The receiver for a packet in the SYN state, made if it is the first.
-    fn accept(&mut self, packet: &Packet, spdcid: u32) -> u32 {
-        let receivers = &mut self.receivers;
-        *self.by_initiator.entry((packet.src, spdcid)).or_insert_with(|| {
-            let dpdcid = receivers.len() as u32;
-            receivers.push(Receiver::new(packet.src, packet.flow, spdcid, dpdcid));
-            dpdcid
-        })
-    }
-
-    /// Queues an answer for the NIC.
-    fn answer(&mut self, cx: &mut HostCx<'_>, flow: u32, dst: HostId, reply: &Reply) {
-        let (kind, bytes) = if reply.negative {
-            cx.counters.nacks += 1;
-            (Kind::Nack, self.config.nack_bytes)
-        } else {
-            cx.counters.acks += 1;
-            (Kind::Ack, self.config.ack_bytes)
-        };
+    /// Queues a control packet (CP) with PSN `psn` for the NIC. Those that want an answer ask for it.
+    fn push_control(&mut self, dst: HostId, flow: u32, psn: u32, entropy: u16, control: Control) {
+        let asks = matches!(control.kind, ControlType::CloseCmd | ControlType::Probe);
+        let flags = if asks { flags::ACK_REQUEST } else { 0 };
         self.control.push_back(Packet {
             dst,
             src: self.host,
             flow,
-            psn: reply.psn,
-            entropy: reply.ack.entropy,
-            bytes,
-            kind,
+            psn,
+            entropy,
+            bytes: self.config.nack_bytes,
+            kind: Kind::Control,
             class: Class::CONTROL,
-            flags: 0,
-            body: reply.ack.pack(),
+            flags,
+            body: control.pack(),
         });
-    }
-
-    fn on_ack(&mut self, cx: &mut HostCx<'_>, packet: &Packet) {
-        let ack = Ack::unpack(packet);
-        let sender = &mut self.senders[ack.spdcid as usize];
-        sender.dpdcid = ack.dpdcid;
-        if packet.kind == Kind::Nack {
-            sender.on_nack(cx.now, packet.psn, &ack, &self.config, &self.parameters);
-        } else {
-            sender.on_ack(cx.now, packet.psn, &ack, &self.parameters);
-            while let Some(message) = sender.finished() {
-                cx.completions.push(Completion::Sent { slot: message.slot });
-            }
-            if sender.is_idle() {
-                cx.timers.cancel(ack.spdcid);
-                if self.config.pdc_scope == PdcScope::Message {
-                    sender.release();
-                }
-            }
-        }
-        self.kick(ack.spdcid);
-    }
-
-    /// The next data packet: the senders that may send take turns.
-    #[inline]
-    fn next_data(&mut self, cx: &mut HostCx<'_>) -> Option<Packet> {
-        while let Some(spdcid) = self.ready.pop_front() {
-            let sender = &mut self.senders[spdcid as usize];
-            if !sender.may_send(&self.config) {
-                sender.ready = false;
-                continue;
-            }
-            let packet = emit(self.host, spdcid, sender, cx, &self.config);
-            if sender.may_send(&self.config) {
-                self.ready.push_back(spdcid);
-            } else {
-                sender.ready = false;
-            }
-            return Some(packet);
-        }
-        None
     }
 
     /// Whether it is control's turn: always, or, while data waits, `control_weight` times in a row.
@@ -226,82 +221,49 @@ impl<C: CongestionControl> Uet<C> {
         }
         true
     }
-}
 
-/// The next packet of `sender`, counted and its timeout set.
-#[inline]
-fn emit<C: CongestionControl>(
-    host: HostId,
-    spdcid: u32,
-    sender: &mut Sender<C>,
-    cx: &mut HostCx<'_>,
-    config: &UetConfig,
-) -> Packet {
-    let out = sender.send(cx.now, config);
-    let counter =
-        if out.retransmitted { &mut cx.counters.retransmitted } else { &mut cx.counters.new };
-    *counter += 1;
-    if out.due < cx.timers.deadline(spdcid) {
-        cx.timers.set(spdcid, out.due);
-    }
-    let data = Data {
-        spdcid,
-        dpdcid: sender.dpdcid,
-        message: out.message.id.0,
-        payload: u32::from(out.payload),
-        message_bytes: out.message.bytes,
-    };
-    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    Packet {
-        dst: sender.dst,
-        src: host,
-        flow: sender.flow,
-        psn: out.psn,
-        entropy: out.entropy,
-        bytes: out.payload + config.header,
-        kind: Kind::Data,
-        class: Class::DATA,
-        flags: flags::ECN_CAPABLE
-            | flag(out.retransmitted, flags::RETRANSMITTED)
-            | flag(out.ack_request, flags::ACK_REQUEST)
-            | flag(out.end_of_message, flags::END_OF_MESSAGE),
-        body: data.pack(),
+    fn on_control(&mut self, cx: &mut HostCx<'_>, packet: &Packet) {
+        let control = Control::unpack(packet);
+        match control.kind {
+            ControlType::Credit => self.on_credit(packet.src, &control),
+            ControlType::CreditReq => self.on_credit_request(cx, packet, &control),
+            ControlType::Probe => self.on_probe(cx, packet, &control),
+            ControlType::CloseCmd => self.on_close_command(cx, packet, &control),
+            ControlType::CloseReq => self.on_close_request(cx, packet, &control),
+        }
     }
 }
 
 impl<C: CongestionControl> Endpoint for Uet<C> {
-    fn on_post(&mut self, _: &mut HostCx<'_>, message: Message) {
-        let known = match self.config.pdc_scope {
-            PdcScope::Message => None,
-            PdcScope::Destination => self.by_destination.get(&message.dst).copied(),
-        };
-        let spdcid = known.unwrap_or_else(|| {
-            let spdcid = self.open(message.dst);
-            if self.config.pdc_scope == PdcScope::Destination {
-                self.by_destination.insert(message.dst, spdcid);
-            }
-            spdcid
-        });
-        self.senders[spdcid as usize].post(message, &self.config);
-        self.kick(spdcid);
+    fn on_post(&mut self, cx: &mut HostCx<'_>, message: Message) {
+        self.post(cx, message);
     }
 
     #[inline]
     fn on_packet(&mut self, cx: &mut HostCx<'_>, packet: &Packet) {
         match packet.kind {
             Kind::Data => self.on_data(cx, packet),
-            Kind::Ack | Kind::Nack => self.on_ack(cx, packet),
+            Kind::Ack | Kind::Nack => self.on_answer(cx, packet),
+            Kind::Control => self.on_control(cx, packet),
             kind => panic!("UET at host {} got a packet of kind {kind:?}", self.host),
         }
     }
 
     fn on_timer(&mut self, cx: &mut HostCx<'_>, timer: TimerId) {
-        let sender = &mut self.senders[timer as usize];
-        let timeouts = &mut cx.counters.timeouts;
-        if let Some(again) = sender.on_timeout(cx.now, &self.config, &self.parameters, timeouts) {
-            cx.timers.set(timer, again);
+        match timer {
+            timer::PACER => self.on_pacer(cx),
+            timer::OVERSUBSCRIPTION => self.on_period(cx),
+            timer::SES => self.on_later(cx),
+            _ => {
+                let (spdcid, kind) = timer::split(timer);
+                match kind {
+                    timer::RTO => self.on_timeout(cx, spdcid),
+                    timer::PROBE => self.on_probe_due(cx, spdcid),
+                    timer::HOLD => self.on_hold_over(spdcid),
+                    _ => self.on_close_due(cx, spdcid),
+                }
+            }
         }
-        self.kick(timer);
     }
 
     #[inline]
@@ -310,6 +272,9 @@ impl<C: CongestionControl> Endpoint for Uet<C> {
         let data = !self.ready.is_empty() && paused & Class::DATA.bit() == 0;
         if control && self.control_first(data) {
             return self.control.pop_front().map_or(Send::Idle, Send::Packet);
+        }
+        if !self.datagrams.is_empty() && paused & Class::DATA.bit() == 0 {
+            return self.datagrams.pop_front().map_or(Send::Idle, Send::Packet);
         }
         if data && let Some(packet) = self.next_data(cx) {
             return Send::Packet(packet);

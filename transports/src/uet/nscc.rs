@@ -42,6 +42,10 @@ pub struct Parameters {
     adjust_bytes: i64,
     /// Queueing delay that arms QuickAdapt.
     qa_delay: f64,
+    /// Window at the start.
+    initial: i64,
+    /// Receiver credit is on as well.
+    credit: bool,
     options: NsccOptions,
 }
 
@@ -76,6 +80,8 @@ pub struct Nscc {
     fast: bool,
     last_decrease: Time,
     last_adjust: Time,
+    /// The window before the receiver's penalty; zero while there is none.
+    saved: i64,
 }
 
 impl CongestionControl for Nscc {
@@ -83,7 +89,7 @@ impl CongestionControl for Nscc {
 
     fn parameters(config: &UetConfig) -> Parameters {
         let base_rtt = config.base_rtt;
-        let target = if config.trimming { Span(base_rtt.0 * 3 / 4) } else { base_rtt };
+        let target = config.target_delay();
         let mss = f64::from(config.payload);
         let a = config.rate.bytes_in(base_rtt) as f64 / REFERENCE_BDP;
         let b = target.0 as f64 / REFERENCE_RTT;
@@ -99,6 +105,8 @@ impl CongestionControl for Nscc {
             eta: (0.15 * mss * a) as i64,
             adjust_bytes: 8 * config.mtu() as i64,
             qa_delay: targets.map_or(f64::INFINITY, |targets| targets * target.0 as f64),
+            initial: config.initial_window.unwrap_or_else(|| config.window_max()) as i64,
+            credit: config.rccc.is_some(),
             options: config.nscc,
         }
     }
@@ -106,7 +114,7 @@ impl CongestionControl for Nscc {
     fn new(parameters: &Parameters) -> Nscc {
         let window_max = parameters.window_max(parameters.base_rtt);
         Nscc {
-            window: window_max,
+            window: parameters.initial,
             window_max,
             base_rtt: parameters.base_rtt,
             average_delay: 0.0,
@@ -121,6 +129,7 @@ impl CongestionControl for Nscc {
             fast: false,
             last_decrease: Time::ZERO,
             last_adjust: Time::ZERO,
+            saved: 0,
         }
     }
 
@@ -134,6 +143,7 @@ impl CongestionControl for Nscc {
         self.achieved += newly;
         self.received_since_adjust += newly;
         self.bytes_ignored += newly;
+        let limited = self.flow_control(p, newly, sample);
         let delay = match sample.rtt {
             Some(rtt) => {
                 self.observe_rtt(p, rtt);
@@ -148,6 +158,7 @@ impl CongestionControl for Nscc {
             return;
         }
         match (sample.marked, delay >= p.target_delay) {
+            (false, _) if limited => {}
             (false, true) => self.increase += (p.fi * newly as f64) as i64,
             (false, false) => self.proportional_increase(p, newly, delay),
             (true, true) => self.multiplicative_decrease(p, sample.now),
@@ -166,8 +177,14 @@ impl CongestionControl for Nscc {
         self.bytes_ignored += sample.bytes as i64;
         // A trim says that the queue was full: a sample of one base round trip of delay.
         self.observe_delay(p, p.base_rtt, true);
+        // Incast is for credit to handle, where there is credit.
+        let spared = p.credit && sample.last_hop;
+        if spared && !p.options.last_hop_quick_adapt {
+            return;
+        }
         self.trigger_qa = true;
-        if !self.quick_adapt(p, sample.now, sample.in_flight, true, true, Span::ZERO) {
+        let adapted = self.quick_adapt(p, sample.now, sample.in_flight, true, true, Span::ZERO);
+        if !adapted && !spared {
             self.window -= sample.bytes as i64;
             self.clamp(p);
         }
@@ -182,6 +199,24 @@ impl CongestionControl for Nscc {
 }
 
 impl Nscc {
+    /// Destination flow control (`uet-cc.md` §2.6): the receiver's penalty shrinks the window at once and
+    /// stops its growth, until the receiver says that its buffer is empty again. True while it limits.
+    fn flow_control(&mut self, p: &Parameters, newly: i64, sample: &AckSample) -> bool {
+        if sample.penalty > 0 {
+            if self.saved == 0 {
+                self.saved = self.window;
+            }
+            let window = self.window.min(sample.in_flight);
+            self.window = (window - ((i64::from(sample.penalty) * newly) >> 7)).max(p.mtu);
+            return true;
+        }
+        if sample.restore && self.saved > 0 {
+            self.window = self.saved;
+            self.saved = 0;
+        }
+        false
+    }
+
     /// A shorter round trip than ever becomes the base, and shrinks the largest window.
     fn observe_rtt(&mut self, p: &Parameters, rtt: Span) {
         if rtt < self.base_rtt {
@@ -301,7 +336,15 @@ mod tests {
     }
 
     fn ack(now: u64, newly: u64, marked: bool, rtt: Span) -> AckSample {
-        AckSample { now: Time(now), newly, marked, rtt: Some(rtt), in_flight: 0 }
+        AckSample {
+            now: Time(now),
+            newly,
+            marked,
+            rtt: Some(rtt),
+            in_flight: 0,
+            penalty: 0,
+            restore: false,
+        }
     }
 
     /// The worked values of `uet-cc.md` §1: fi, 4·a·b·MSS, eta, fi_scale and the largest window.
@@ -371,7 +414,13 @@ mod tests {
         assert!(close(sampled(false, 2 * target), base / 4.0));
         assert!(close(sampled(false, target / 2), target as f64 / 2.0));
         let mut nscc = Nscc::new(&p);
-        let lost = NackSample { now: Time(1), bytes: 4_160, rtt: p.base_rtt, in_flight: 0 };
+        let lost = NackSample {
+            now: Time(1),
+            bytes: 4_160,
+            rtt: p.base_rtt,
+            in_flight: 0,
+            last_hop: false,
+        };
         nscc.on_nack(&p, &lost);
         assert!(close(nscc.average_delay / p.options.delay_weight, base));
     }
@@ -428,8 +477,13 @@ mod tests {
     fn quick_adapt_sets_the_window_to_what_got_through() {
         let p = parameters(400, 12);
         let mut nscc = Nscc::new(&p);
-        let nack =
-            |now| NackSample { now: Time(now), bytes: 4_160, rtt: p.base_rtt, in_flight: 500_000 };
+        let nack = |now| NackSample {
+            now: Time(now),
+            bytes: 4_160,
+            rtt: p.base_rtt,
+            in_flight: 500_000,
+            last_hop: false,
+        };
         nscc.on_nack(&p, &nack(1));
         assert_eq!(nscc.window, 900_000 - 4_160);
         nscc.on_ack(&p, &ack(2, 20_000, true, p.base_rtt));

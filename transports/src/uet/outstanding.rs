@@ -15,6 +15,8 @@ pub(super) struct Record {
     pub(super) entropy: u16,
     /// Retransmissions so far.
     pub(super) tries: u8,
+    /// Of these, after a timeout.
+    pub(super) timeouts: u8,
 }
 
 const _: () = assert!(size_of::<Record>() == 16, "four records a cache line");
@@ -35,6 +37,11 @@ pub(super) struct Outstanding {
 }
 
 impl Outstanding {
+    /// A window that begins at PSN `start`.
+    pub(super) fn new(start: u32) -> Outstanding {
+        Outstanding { cack: start, next: start, ..Outstanding::default() }
+    }
+
     /// Everything below this PSN is acknowledged.
     #[inline]
     pub(super) fn cack(&self) -> u32 {
@@ -86,7 +93,7 @@ impl Outstanding {
         }
         let psn = self.next;
         let place = self.place(psn);
-        self.records[place] = Record { sent_at: now, bytes, entropy, tries: 0 };
+        self.records[place] = Record { sent_at: now, bytes, entropy, tries: 0, timeouts: 0 };
         self.flying.set(psn);
         self.next += 1;
         psn
@@ -103,6 +110,13 @@ impl Outstanding {
         *record =
             Record { sent_at: now, entropy, tries: record.tries.saturating_add(1), ..*record };
         *record
+    }
+
+    /// Counts a timeout of `psn`.
+    pub(super) fn note_timeout(&mut self, psn: u32) {
+        let place = self.place(psn);
+        let record = &mut self.records[place];
+        record.timeouts = record.timeouts.saturating_add(1);
     }
 
     /// Takes `psn`, which is in flight, for lost.
@@ -169,13 +183,61 @@ impl Outstanding {
         u64::from(self.records[self.place(psn)].bytes)
     }
 
+    /// Everything below the first packet that is neither in flight nor lost has been acknowledged one by
+    /// one (RUDI, which has no cumulative acknowledgement).
+    pub(super) fn advance(&mut self) {
+        let flying = self.flying.first_set(self.cack, self.next).unwrap_or(self.next);
+        let lost = match self.lost_count {
+            0 => self.next,
+            _ => self.lost.first_set(self.cack, self.next).unwrap_or(self.next),
+        };
+        self.cack = flying.min(lost);
+    }
+
+    /// Takes everything in flight from `psn` on for lost (go-back-N). Returns the bytes.
+    pub(super) fn lose_from(&mut self, psn: u32) -> u64 {
+        let mut bytes = 0;
+        let mut next = self.flying.first_set(psn.max(self.cack), self.next);
+        while let Some(psn) = next {
+            bytes += u64::from(self.records[self.place(psn)].bytes);
+            self.lose(psn);
+            next = self.flying.first_set(psn + 1, self.next);
+        }
+        bytes
+    }
+
+    /// Packets lost and not sent again yet.
+    #[inline]
+    pub(super) fn lost(&self) -> u32 {
+        self.lost_count
+    }
+
+    /// Nothing is in flight.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.flying.first_set(self.cack, self.next).is_none()
+    }
+
+    /// Bytes in flight and bytes lost: what a context that is given up leaves behind.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let sum = |bits: &RingBits| {
+            let mut sum = 0;
+            let mut next = bits.first_set(self.cack, self.next);
+            while let Some(psn) = next {
+                sum += u64::from(self.records[self.place(psn)].bytes);
+                next = bits.first_set(psn + 1, self.next);
+            }
+            sum
+        };
+        (sum(&self.flying), sum(&self.lost))
+    }
+
     /// The packet in flight that times out first, and when.
     pub(super) fn first_due(&self, config: &UetConfig) -> Option<(Time, u32)> {
         let mut first: Option<(Time, u32)> = None;
         let mut next = self.flying.first_set(self.cack, self.next);
         while let Some(psn) = next {
             let record = self.records[self.place(psn)];
-            let due = (record.sent_at + config.timeout_after(record.tries), psn);
+            let due = (record.sent_at + config.timeout_after(record.timeouts), psn);
             first = Some(first.map_or(due, |known| known.min(due)));
             next = self.flying.first_set(psn + 1, self.next);
         }
@@ -192,12 +254,6 @@ impl Outstanding {
         self.records = records;
         self.flying = self.flying.doubled(self.cack);
         self.lost = self.lost.doubled(self.cack);
-    }
-
-    /// Gives back the memory; only while nothing is outstanding.
-    pub(super) fn release(&mut self) {
-        debug_assert_eq!(self.span(), 0, "packets are outstanding");
-        *self = Outstanding { cack: self.cack, next: self.next, ..Outstanding::default() };
     }
 }
 

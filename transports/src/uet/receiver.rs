@@ -1,22 +1,39 @@
 //! The target's half of a packet delivery context: what has arrived, and when to say so
-//! (`uet-transport.md` §5).
+//! (`uet-transport.md` §3–5).
 
-use fabric::ids::{HostId, MessageId};
+use fabric::ids::HostId;
 use fabric::packet::{Packet, flags};
 use fabric::probe::EndpointCounters;
+use fabric::units::Time;
 
 use crate::common::bits::RingBits;
-use crate::uet::config::{AckCount, SackBase, UetConfig};
-use crate::uet::header::{Ack, Data};
+use crate::uet::config::{AckCount, Delivery, LossInference, SackBase, UetConfig};
+use crate::uet::credit::pacer::Source;
+use crate::uet::header::{Ack, Data, NackCode, Op, UNKNOWN};
+use crate::uet::host_buffer::HostBuffer;
+use crate::uet::initiator::RETURN;
 
 /// The smallest ring of arrivals.
 const RING: u32 = 64;
 
-/// A message that has begun to arrive.
+/// A message, or a part of one, that has begun to arrive.
 #[derive(Clone, Copy, Debug)]
 struct Arriving {
     message: u32,
+    op: Op,
     left: u64,
+    since: Time,
+}
+
+/// A message, or a part of one, of which the first or the last packet has arrived.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) message: u32,
+    pub(super) op: Op,
+    /// Bytes of the whole message.
+    pub(super) bytes: u64,
+    /// When its first packet arrived.
+    pub(super) since: Time,
 }
 
 /// What a packet led to.
@@ -24,18 +41,30 @@ struct Arriving {
 pub(super) struct Reaction {
     /// An acknowledgement (or NACK) to send.
     pub(super) reply: Option<Reply>,
-    /// A message that is complete now.
-    pub(super) completed: Option<MessageId>,
+    /// A NACK for another packet, which is inferred to be lost.
+    pub(super) inferred: Option<Reply>,
+    /// A part that begins with this packet.
+    pub(super) begun: Option<Part>,
+    /// A part that is complete with this packet.
+    pub(super) completed: Option<Part>,
 }
 
 /// An answer to a data packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reply {
     pub(super) ack: Ack,
-    /// The packet it answers.
+    /// The packet it answers, or wants.
     pub(super) psn: u32,
-    /// The packet was trimmed.
-    pub(super) negative: bool,
+}
+
+/// What a receiver needs of its host to take in a packet.
+pub(super) struct Surroundings<'a> {
+    pub(super) now: Time,
+    pub(super) config: &'a UetConfig,
+    pub(super) counters: &'a mut EndpointCounters,
+    /// The sender's congestion control context.
+    pub(super) source: &'a mut Source,
+    pub(super) buffer: Option<&'a mut HostBuffer>,
 }
 
 /// See the module.
@@ -44,9 +73,23 @@ pub(super) struct Receiver {
     /// Flow label of the answers.
     pub(super) flow: u32,
     /// The sender's PDC.
-    spdcid: u32,
+    pub(super) spdcid: u32,
     /// This PDC.
     dpdcid: u32,
+    /// Where the sender's congestion control context stands among this host's sources.
+    pub(super) source: u32,
+    /// First PSN.
+    pub(super) start: u32,
+    /// Neither closed nor free.
+    pub(super) open: bool,
+    /// When the target last asked for its close.
+    pub(super) asked_to_close: Option<Time>,
+    /// It receives in the return direction of a PDC that its own host has opened.
+    pub(super) is_return: bool,
+    /// Time of the last packet.
+    pub(super) last: Time,
+    /// The sender for data that flows back (reads).
+    pub(super) returns: Option<u32>,
     /// Everything below has arrived.
     cack: u32,
     arrived: RingBits,
@@ -58,28 +101,40 @@ pub(super) struct Receiver {
     walk: u32,
     /// Bytes since the last acknowledgement.
     unacknowledged: u32,
-    rcvd_bytes: u64,
     /// An acknowledgement was asked for while packets were missing: another one follows when the gaps
     /// are closed.
     owes_ack: bool,
+    /// The last packet dropped for being out of order (ROD).
+    out_of_order: Option<u32>,
+    /// The hole last inferred to be lost, and when.
+    inferred: Option<(u32, Time)>,
     arriving: Vec<Arriving>,
 }
 
 impl Receiver {
-    pub(super) fn new(src: HostId, flow: u32, spdcid: u32, dpdcid: u32) -> Receiver {
+    /// A target for `data`'s sender at `src`, numbered `dpdcid`.
+    pub(super) fn new(src: HostId, flow: u32, dpdcid: u32, source: u32, data: &Data) -> Receiver {
         Receiver {
             src,
             flow,
-            spdcid,
+            spdcid: data.spdcid,
             dpdcid,
-            cack: 0,
+            source,
+            start: data.start_psn,
+            open: true,
+            asked_to_close: None,
+            is_return: data.dpdcid & RETURN != 0 && data.dpdcid != UNKNOWN,
+            last: Time::ZERO,
+            returns: None,
+            cack: data.start_psn,
             arrived: RingBits::new(RING),
             ooo_count: 0,
-            high: 0,
-            walk: 0,
+            high: data.start_psn,
+            walk: data.start_psn,
             unacknowledged: 0,
-            rcvd_bytes: 0,
             owes_ack: false,
+            out_of_order: None,
+            inferred: None,
             arriving: Vec::new(),
         }
     }
@@ -88,50 +143,142 @@ impl Receiver {
         psn < self.cack || (psn - self.cack < self.arrived.capacity() && self.arrived.get(psn))
     }
 
+    /// Nothing is half arrived.
+    pub(super) fn is_idle(&self) -> bool {
+        self.arriving.is_empty() && self.ooo_count == 0
+    }
+
     /// Takes in a data packet, whole or trimmed.
     #[inline]
     pub(super) fn on_data(
         &mut self,
         packet: &Packet,
         data: &Data,
-        config: &UetConfig,
-        counters: &mut EndpointCounters,
+        mut around: Surroundings<'_>,
     ) -> Reaction {
-        let duplicate = self.is_duplicate(packet.psn);
+        self.last = around.now;
         if packet.has(flags::TRIMMED) {
-            counters.trimmed += 1;
-            let reply =
-                if duplicate { self.ack(packet, false, false, config) } else { self.nack(packet) };
-            return Reaction { reply: Some(reply), completed: None };
+            around.counters.trimmed += 1;
+            return Reaction {
+                reply: Some(self.on_trimmed(packet, data, &around)),
+                ..Reaction::default()
+            };
         }
         let marked = packet.has(flags::CE);
-        counters.ecn_marked += u64::from(marked);
-        if duplicate {
-            counters.duplicates += 1;
+        around.counters.ecn_marked += u64::from(marked);
+        if self.is_duplicate(packet.psn) {
+            around.counters.duplicates += 1;
             self.unacknowledged = 0;
-            let reply = self.ack(packet, marked, marked, config);
-            return Reaction { reply: Some(reply), completed: None };
+            let reply = self.acknowledge(packet, data, marked, marked, &around);
+            return Reaction { reply: Some(reply), ..Reaction::default() };
         }
-        let first = self.rcvd_bytes == 0;
-        self.rcvd_bytes += u64::from(packet.bytes);
-        counters.delivered_bytes += u64::from(data.payload);
+        if let Some(code) = self.refuses(packet, data, &mut around) {
+            let reply = self.nack(packet, code, &around);
+            return Reaction { reply, ..Reaction::default() };
+        }
+        self.accept(packet, data, marked, around)
+    }
+
+    /// A packet that is new, whole and wanted.
+    #[inline]
+    fn accept(
+        &mut self,
+        packet: &Packet,
+        data: &Data,
+        marked: bool,
+        around: Surroundings<'_>,
+    ) -> Reaction {
+        let (config, now) = (around.config, around.now);
+        let first = self.high == self.start;
+        around.source.rcvd_bytes += u64::from(packet.bytes);
+        around.counters.delivered_bytes += u64::from(data.payload);
         self.unacknowledged += match config.ack_count {
-            AckCount::Payload { least } => data.payload.max(least),
+            AckCount::Payload { least } => u32::from(data.payload).max(least),
             AckCount::Frame => u32::from(packet.bytes),
         };
-        let in_order = self.enter(packet.psn, counters);
+        let in_order = self.enter(packet.psn, around.counters);
         let asked = packet.has(flags::ACK_REQUEST);
         self.owes_ack |= asked;
         let settles = self.owes_ack && in_order && self.ooo_count == 0;
         if settles {
             self.owes_ack = false;
         }
-        let due = self.unacknowledged >= config.ack_trigger;
+        let due = self.unacknowledged >= config.ack_trigger || data.delivery == Delivery::Rudi;
         let reply = (first || asked || marked || due || settles).then(|| {
             self.unacknowledged = 0;
-            self.ack(packet, marked, marked || asked, config)
+            self.acknowledge(packet, data, marked, marked || asked, &around)
         });
-        Reaction { reply, completed: self.count(data) }
+        let inferred = match config.inference {
+            LossInference::Receiver if !in_order && data.delivery != Delivery::Rudi => {
+                self.infer(packet, &around)
+            }
+            _ => None,
+        };
+        let (begun, completed) = self.count(data, now, config);
+        Reaction { reply, inferred, begun, completed }
+    }
+
+    /// Why a new packet cannot be taken in, if it cannot.
+    #[inline]
+    fn refuses(
+        &mut self,
+        packet: &Packet,
+        data: &Data,
+        around: &mut Surroundings<'_>,
+    ) -> Option<NackCode> {
+        let bounded = data.delivery != Delivery::Rudi;
+        if bounded && packet.psn - self.cack >= around.config.mp_range {
+            return Some(NackCode::PsnOorWindow);
+        }
+        if data.delivery == Delivery::Rod && packet.psn != self.cack {
+            return Some(NackCode::RodOoo);
+        }
+        let fits = around
+            .buffer
+            .as_mut()
+            .is_none_or(|buffer| buffer.admit(around.now, u64::from(data.payload)));
+        (!fits).then_some(NackCode::NoPktBuffer)
+    }
+
+    fn on_trimmed(&mut self, packet: &Packet, data: &Data, around: &Surroundings<'_>) -> Reply {
+        if self.is_duplicate(packet.psn) {
+            return self.acknowledge(packet, data, false, false, around);
+        }
+        let code = match packet.has(flags::LAST_HOP) {
+            true => NackCode::TrimmedLastHop,
+            false => NackCode::Trimmed,
+        };
+        Reply { ack: Ack { code, ..self.state(packet, around) }, psn: packet.psn }
+    }
+
+    /// The NACK for a refused packet. Out of order on an ordered PDC, one NACK asks for the first that is
+    /// missing; the next follows only when the sender has gone back and is ahead again.
+    fn nack(
+        &mut self,
+        packet: &Packet,
+        code: NackCode,
+        around: &Surroundings<'_>,
+    ) -> Option<Reply> {
+        let ack = Ack { code, ..self.state(packet, around) };
+        if code != NackCode::RodOoo {
+            return Some(Reply { ack, psn: packet.psn });
+        }
+        let again = self.out_of_order.is_none_or(|last| packet.psn <= last);
+        self.out_of_order = Some(packet.psn);
+        again.then_some(Reply { ack, psn: self.cack })
+    }
+
+    /// A NACK for the first hole once enough packets have overtaken it, at most one in two round trips.
+    fn infer(&mut self, packet: &Packet, around: &Surroundings<'_>) -> Option<Reply> {
+        let recent = |(hole, at): (u32, Time)| {
+            hole == self.cack && around.now.since(at) < around.config.base_rtt * 2
+        };
+        if self.ooo_count < around.config.reorder_limit || self.inferred.is_some_and(recent) {
+            return None;
+        }
+        self.inferred = Some((self.cack, around.now));
+        let ack = Ack { code: NackCode::RcvrInferLoss, ..self.state(packet, around) };
+        Some(Reply { ack, psn: self.cack })
     }
 
     /// Notes an arrival; true if it was the next in order.
@@ -146,6 +293,7 @@ impl Receiver {
             counters.out_of_order += 1;
             return false;
         }
+        self.out_of_order = None;
         self.cack += 1;
         while self.ooo_count > 0 && self.arrived.get(self.cack) {
             self.arrived.clear(self.cack);
@@ -155,51 +303,102 @@ impl Receiver {
         true
     }
 
-    /// Counts the payload towards its message; the message if that completes it.
-    fn count(&mut self, data: &Data) -> Option<MessageId> {
-        let known = self.arriving.iter().position(|arriving| arriving.message == data.message);
+    /// Counts the payload towards its message; what that begins, and what it completes.
+    fn count(
+        &mut self,
+        data: &Data,
+        now: Time,
+        config: &UetConfig,
+    ) -> (Option<Part>, Option<Part>) {
+        let same = |known: &Arriving| known.message == data.message && known.op == data.op;
+        let known = self.arriving.iter().position(same);
+        let part =
+            |since| Part { message: data.message, op: data.op, bytes: data.message_bytes, since };
         let place = known.unwrap_or_else(|| {
-            self.arriving.push(Arriving { message: data.message, left: data.message_bytes });
+            let left = match data.op {
+                Op::Read => 0,
+                Op::RendezvousSend => config.rendezvous.unwrap_or(0).min(data.message_bytes),
+                _ => data.message_bytes,
+            };
+            let Data { message, op, .. } = *data;
+            self.arriving.push(Arriving { message, op, left, since: now });
             self.arriving.len() - 1
         });
-        self.arriving[place].left -= u64::from(data.payload);
-        if self.arriving[place].left > 0 {
-            return None;
+        let begun = known.is_none().then(|| part(now));
+        let arriving = &mut self.arriving[place];
+        arriving.left -= u64::from(data.payload);
+        if arriving.left > 0 {
+            return (begun, None);
         }
+        let since = arriving.since;
         self.arriving.swap_remove(place);
-        Some(MessageId(data.message))
+        (begun, Some(part(since)))
+    }
+
+    /// The positive answer to a data packet: the state of this context, or, where there is none for the
+    /// sender to know (RUDI), one packet's.
+    #[inline]
+    fn acknowledge(
+        &mut self,
+        packet: &Packet,
+        data: &Data,
+        marked: bool,
+        at_packet: bool,
+        around: &Surroundings<'_>,
+    ) -> Reply {
+        if data.delivery != Delivery::Rudi {
+            return self.ack(packet, marked, at_packet, around);
+        }
+        let state = self.state(packet, around);
+        let ack = Ack { rudi: true, cack: 0, sack_base: packet.psn, sack: 1, ..state };
+        Reply { ack, psn: packet.psn }
     }
 
     /// The state of this context, as the answer to `packet`; `at_packet`: the selective acknowledgement
     /// begins there.
-    fn ack(&mut self, packet: &Packet, marked: bool, at_packet: bool, config: &UetConfig) -> Reply {
+    pub(super) fn ack(
+        &mut self,
+        packet: &Packet,
+        marked: bool,
+        at_packet: bool,
+        around: &Surroundings<'_>,
+    ) -> Reply {
         let (sack_base, sack) = match self.ooo_count {
             0 => (self.cack, 0),
-            _ => self.sack(packet.psn, at_packet, config.sack_base),
+            _ => self.sack(packet.psn, at_packet, around.config.sack_base),
         };
-        let ack = Ack { marked, sack_base, sack, ..self.state(packet) };
-        Reply { ack, psn: packet.psn, negative: false }
+        let ack = Ack { marked, sack_base, sack, ..self.state(packet, around) };
+        Reply { ack, psn: packet.psn }
     }
 
-    /// The answer to a trimmed packet.
-    fn nack(&self, packet: &Packet) -> Reply {
-        Reply { ack: self.state(packet), psn: packet.psn, negative: true }
+    /// The answer to a probe: everything from the first hole on.
+    pub(super) fn on_probe(&mut self, packet: &Packet, around: &Surroundings<'_>) -> Reply {
+        let mut reply = self.ack(packet, false, false, around);
+        reply.ack.probe = true;
+        reply
+    }
+
+    /// The answer to CLOSE_CMD, which takes the PSN after the last.
+    pub(super) fn on_close(&mut self, packet: &Packet, around: &Surroundings<'_>) -> Reply {
+        self.open = false;
+        let cack = packet.psn + 1;
+        let ack = Ack { cack, sack_base: cack, ..self.state(packet, around) };
+        Reply { ack, psn: packet.psn }
     }
 
     /// What every answer to `packet` says.
-    fn state(&self, packet: &Packet) -> Ack {
+    fn state(&self, packet: &Packet, around: &Surroundings<'_>) -> Ack {
+        let penalty = around.buffer.as_ref().map(|buffer| buffer.penalty());
         Ack {
-            spdcid: self.spdcid,
             dpdcid: self.dpdcid,
             cack: self.cack,
             sack_base: self.cack,
-            sack: 0,
-            rcvd_bytes: self.rcvd_bytes,
+            rcvd_bytes: around.source.rcvd_bytes,
             ooo_count: self.ooo_count,
-            entropy: packet.entropy,
-            marked: packet.has(flags::CE),
-            retransmitted: packet.has(flags::RETRANSMITTED),
-            last_hop: packet.has(flags::LAST_HOP),
+            mpr: (around.config.mp_range / 128).min(255) as u8,
+            penalty: penalty.unwrap_or(0),
+            restore: penalty == Some(0),
+            ..Ack::to(packet, self.spdcid)
         }
     }
 
@@ -230,14 +429,31 @@ mod tests {
     use super::*;
     use fabric::units::{Rate, Span};
 
-    const PAYLOAD: u32 = 4_086;
+    const PAYLOAD: u16 = 4_086;
 
     fn config() -> UetConfig {
         UetConfig::htsim(Rate::from_gbps(400), Span::from_micros(12), true, 600_000)
     }
 
-    fn receiver() -> Receiver {
-        Receiver::new(HostId(0), 0, 0, 0)
+    fn data(payload: u16) -> Data {
+        Data {
+            spdcid: 0,
+            dpdcid: 0,
+            message: 1,
+            payload,
+            delivery: Delivery::Rud,
+            op: Op::Send,
+            message_bytes: u64::MAX,
+            ccc: 0,
+            credit_target: 0,
+            start_psn: 0,
+            offset: 0,
+        }
+    }
+
+    fn receiver() -> (Receiver, Source) {
+        let source = Source::new(HostId(0), 0, 0);
+        (Receiver::new(HostId(0), 0, 0, 0, &data(0)), source)
     }
 
     /// A packet of a message that never ends.
@@ -245,10 +461,23 @@ mod tests {
         Packet { psn, flags, bytes: 4_150, ..Packet::default() }
     }
 
-    fn arrive(receiver: &mut Receiver, packet: Packet, config: &UetConfig) -> Option<Reply> {
-        let data =
-            Data { spdcid: 0, dpdcid: 0, message: 1, payload: PAYLOAD, message_bytes: u64::MAX };
-        receiver.on_data(&packet, &data, config, &mut EndpointCounters::default()).reply
+    fn arrive_with(
+        (receiver, source): &mut (Receiver, Source),
+        packet: Packet,
+        data: &Data,
+        config: &UetConfig,
+    ) -> Reaction {
+        let counters = &mut EndpointCounters::default();
+        let around = Surroundings { now: Time(0), config, counters, source, buffer: None };
+        receiver.on_data(&packet, data, around)
+    }
+
+    fn arrive(
+        receiver: &mut (Receiver, Source),
+        packet: Packet,
+        config: &UetConfig,
+    ) -> Option<Reply> {
+        arrive_with(receiver, packet, &data(PAYLOAD), config).reply
     }
 
     /// The PSNs among `psns` that are answered, all unmarked and whole.
@@ -269,11 +498,9 @@ mod tests {
     fn small_packets_count_for_more() {
         let config = UetConfig::new(Rate::from_gbps(400), Span::from_micros(12), true);
         let mut receiver = receiver();
-        let data = Data { spdcid: 0, dpdcid: 0, message: 1, payload: 64, message_bytes: u64::MAX };
         let replies = (0..40).filter(|psn| {
             let small = Packet { bytes: 170, ..packet(*psn, 0) };
-            let counters = &mut EndpointCounters::default();
-            receiver.on_data(&small, &data, &config, counters).reply.is_some()
+            arrive_with(&mut receiver, small, &data(64), &config).reply.is_some()
         });
         assert_eq!(replies.collect::<Vec<u32>>(), [0, 16, 32]);
     }
@@ -284,16 +511,16 @@ mod tests {
         let (mut receiver, config) = (receiver(), config());
         arrive(&mut receiver, packet(0, 0), &config);
         let marked = arrive(&mut receiver, packet(1, flags::CE), &config).unwrap();
-        assert!(marked.ack.marked && !marked.negative && marked.ack.cack == 2);
+        assert!(marked.ack.marked && marked.ack.code == NackCode::None && marked.ack.cack == 2);
         let asked = arrive(&mut receiver, packet(2, flags::ACK_REQUEST), &config).unwrap();
         assert_eq!((asked.ack.cack, asked.ack.rcvd_bytes), (3, 3 * 4_150));
         let again = arrive(&mut receiver, packet(1, flags::RETRANSMITTED), &config).unwrap();
         assert!(again.ack.retransmitted && again.ack.rcvd_bytes == 3 * 4_150);
         let trim = flags::TRIMMED | flags::LAST_HOP;
         let trimmed = arrive(&mut receiver, packet(3, trim), &config).unwrap();
-        assert!(trimmed.negative && trimmed.ack.last_hop && trimmed.psn == 3);
+        assert_eq!((trimmed.ack.code, trimmed.psn), (NackCode::TrimmedLastHop, 3));
         let late = arrive(&mut receiver, packet(2, trim), &config).unwrap();
-        assert!(!late.negative, "a trimmed copy of what is there is no loss");
+        assert_eq!(late.ack.code, NackCode::None, "a trimmed copy of what is there is no loss");
     }
 
     /// A request that finds holes is answered a second time when the last of them is closed.
@@ -338,5 +565,44 @@ mod tests {
         for base in [2, 66, 130] {
             assert!(bases[46..].contains(&base), "{base} in {bases:?}");
         }
+    }
+
+    /// An ordered PDC drops what is out of order and asks once for what is missing, and again when the
+    /// sender has gone back in vain.
+    #[test]
+    fn an_ordered_context_asks_once_a_pass() {
+        let config = UetConfig { delivery: Delivery::Rod, ..config() };
+        let mut receiver = receiver();
+        let ordered = Data { delivery: Delivery::Rod, ..data(PAYLOAD) };
+        let mut wanted = Vec::new();
+        for psn in [0, 2, 3, 4, 2, 3, 1, 2, 4] {
+            let reply = arrive_with(&mut receiver, packet(psn, 0), &ordered, &config).reply;
+            wanted.extend(reply.filter(|r| r.ack.code == NackCode::RodOoo).map(|r| (psn, r.psn)));
+        }
+        assert_eq!(wanted, [(2, 1), (2, 1), (4, 3)]);
+    }
+
+    /// A target that infers losses asks for the first hole when as many packets as allowed are above it.
+    #[test]
+    fn a_hole_that_many_have_overtaken_is_asked_for() {
+        let config =
+            UetConfig { inference: LossInference::Receiver, reorder_limit: 10, ..config() };
+        let mut receiver = receiver();
+        let mut asked = Vec::new();
+        for psn in (0..3).chain(4..30) {
+            let reaction = arrive_with(&mut receiver, packet(psn, 0), &data(PAYLOAD), &config);
+            asked.extend(reaction.inferred.map(|reply| (psn, reply.psn, reply.ack.code)));
+        }
+        assert_eq!(asked, [(13, 3, NackCode::RcvrInferLoss)]);
+    }
+
+    /// What lies beyond the window is refused.
+    #[test]
+    fn packets_beyond_the_window_are_refused() {
+        let config = UetConfig { mp_range: 128, ..config() };
+        let mut receiver = receiver();
+        let reply = arrive(&mut receiver, packet(128, 0), &config).unwrap();
+        assert_eq!(reply.ack.code, NackCode::PsnOorWindow);
+        assert!(arrive(&mut receiver, packet(127, 0), &config).is_some_and(|r| r.ack.mpr == 1));
     }
 }

@@ -1,218 +1,292 @@
-//! The initiator's half of a packet delivery context: messages cut into packets, the two windows that
-//! hold them back, and what acknowledgements make of it (`uet-transport.md` §4, 5, 8).
-
-use std::collections::VecDeque;
+//! The initiator's half of a packet delivery context: what goes out next, and what acknowledgements make
+//! of what is out (`uet-transport.md` §2, 4, 5, 8).
 
 use fabric::endpoint::Message;
 use fabric::ids::HostId;
 use fabric::units::{Span, Time};
 
-use crate::uet::config::UetConfig;
+use crate::uet::ccc::Ccc;
+use crate::uet::config::{Delivery, LossInference, UetConfig};
 use crate::uet::congestion::{AckSample, CongestionControl, NackSample};
 use crate::uet::entropy::{Entropy, Feedback};
-use crate::uet::header::{Ack, UNKNOWN};
+use crate::uet::header::{Ack, NackCode, UNKNOWN};
+use crate::uet::initiator::RETURN;
+use crate::uet::messages::{Messages, Pending, Piece, Report, Run};
 use crate::uet::outstanding::Outstanding;
+use crate::uet::recovery::Recovery;
 
-/// A context carries fewer packets than this (16 TiB of full ones): PSNs do not wrap, and windows that
-/// begin below it end below 2³².
-const PSN_LIMIT: u64 = (1 << 32) - (1 << 16);
+/// A context takes no new messages from this PSN on: one that is closed and opened again begins below
+/// 2³¹, and PSNs never wrap within one.
+const PSN_LIMIT: u32 = 3 << 30;
 
-/// A message being sent.
-#[derive(Clone, Copy, Debug)]
-struct Sending {
-    message: Message,
-    /// First PSN.
-    first: u32,
-    /// PSN after the last.
-    end: u32,
-}
-
-impl Sending {
-    /// Payload bytes of packet `psn`: the last carries only what is left.
-    #[inline]
-    fn payload(&self, psn: u32, full: u16) -> u16 {
-        if psn + 1 < self.end {
-            return full;
-        }
-        (self.message.bytes - u64::from(full) * u64::from(psn - self.first)) as u16
-    }
+/// Where a PDC is in its life, seen by its initiator (`uet-transport.md` §2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// Takes messages. In the SYN state until the target's PDC is known.
+    Open,
+    /// Takes no new messages; closes when all are done.
+    Quiesce,
+    /// CLOSE_CMD is out.
+    AckWait,
+    /// Free to be used again.
+    Closed,
 }
 
 /// A packet to put on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outgoing {
     pub(super) psn: u32,
-    pub(super) message: Message,
-    /// Payload bytes.
-    pub(super) payload: u16,
+    pub(super) piece: Piece,
     pub(super) entropy: u16,
     pub(super) retransmitted: bool,
     pub(super) ack_request: bool,
-    pub(super) end_of_message: bool,
+    /// Demand for credit (RCCC).
+    pub(super) credit_target: u32,
     /// When it times out.
     pub(super) due: Time,
 }
 
+/// What the retransmission timer led to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Timeout {
+    /// The next packet is due then.
+    Next(Time),
+    /// Nothing is in flight.
+    Quiet,
+    /// A packet has timed out too often.
+    Failed,
+}
+
 /// See the module.
-pub(super) struct Sender<C> {
+pub(super) struct Sender {
     pub(super) dst: HostId,
     /// Flow label.
     pub(super) flow: u32,
     /// The target's PDC, once an acknowledgement has named it.
     pub(super) dpdcid: u32,
+    /// Its congestion control context.
+    pub(super) ccc: u32,
+    /// First PSN.
+    pub(super) start: u32,
     /// Stands in the ring of senders that may send.
     pub(super) ready: bool,
-    control: C,
+    /// The target was out of resources: nothing goes out for a while.
+    pub(super) held: bool,
+    pub(super) state: State,
+    delivery: Delivery,
     entropy: Entropy,
     outstanding: Outstanding,
-    /// PSN after the last of all messages.
-    end: u32,
-    /// Bytes sent and neither reported as received nor taken for lost. An acknowledgement can show that
-    /// a packet was wrongly taken for lost, so this may be negative for a moment.
-    in_flight: i64,
-    /// Cumulative bytes that the target has reported.
-    rcvd_bytes: u64,
-    messages: VecDeque<Sending>,
-    /// Place in `messages` of the one that the next new packet belongs to.
-    current: usize,
+    messages: Messages,
+    /// Packets that may be outstanding.
+    mp_range: u32,
+    recovery: Recovery,
+    /// Resource NACKs and closing attempts in a row.
+    pub(super) tries: u8,
+    /// It sends in the return direction of a PDC that the other side opened, and will close.
+    pub(super) is_return: bool,
+    /// Reads that wait for data in the return direction.
+    pub(super) reading: u32,
+    /// The receiver of that data.
+    pub(super) returns: Option<u32>,
 }
 
-impl<C: CongestionControl> Sender<C> {
-    pub(super) fn new(dst: HostId, flow: u32, control: C, entropy: Entropy) -> Sender<C> {
+impl Sender {
+    pub(super) fn new(
+        dst: HostId,
+        flow: u32,
+        ccc: u32,
+        start: u32,
+        entropy: Entropy,
+        config: &UetConfig,
+    ) -> Sender {
         Sender {
             dst,
             flow,
             dpdcid: UNKNOWN,
+            ccc,
+            start,
             ready: false,
-            control,
+            held: false,
+            state: State::Open,
+            delivery: config.delivery,
             entropy,
-            outstanding: Outstanding::default(),
-            end: 0,
-            in_flight: 0,
-            rcvd_bytes: 0,
-            messages: VecDeque::new(),
-            current: 0,
+            outstanding: Outstanding::new(start),
+            messages: Messages::default(),
+            mp_range: config.mp_range,
+            recovery: Recovery::default(),
+            tries: 0,
+            is_return: false,
+            reading: 0,
+            returns: None,
         }
     }
 
-    /// Bytes that may be in flight.
-    pub(super) fn window(&self) -> u64 {
-        self.control.window()
-    }
-
-    /// Bytes in flight; see the field.
-    pub(super) fn in_flight(&self) -> i64 {
-        self.in_flight
-    }
-
     /// Packets posted and not acknowledged.
-    pub(super) fn backlog(&self) -> u32 {
-        self.end - self.outstanding.cack()
+    pub(super) fn backlog(&self, config: &UetConfig) -> u32 {
+        self.outstanding.span() + self.messages.waiting_packets(config.payload) as u32
+    }
+
+    /// Whether it takes another message.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open && self.outstanding.next() < PSN_LIMIT
+    }
+
+    /// Whether an acknowledgement is of this context, not of one that had its number before.
+    #[inline]
+    pub(super) fn is_answered_by(&self, ack: &Ack) -> bool {
+        let named = self.dpdcid & RETURN == 0;
+        let within =
+            ack.rudi || ack.cack.wrapping_sub(self.start) <= self.close_psn() + 1 - self.start;
+        within && (!named || ack.dpdcid == self.dpdcid || self.delivery == Delivery::Rudi)
     }
 
     /// Queues a message.
-    ///
-    /// # Panics
-    /// If the context has carried all the packets it can.
-    pub(super) fn post(&mut self, message: Message, config: &UetConfig) {
-        let first = self.end;
-        let end = u64::from(first) + message.bytes.div_ceil(u64::from(config.payload));
-        assert!(end < PSN_LIMIT, "message {} takes a context to {end} packets", message.id);
-        self.end = end as u32;
-        self.messages.push_back(Sending { message, first, end: self.end });
+    pub(super) fn post<C: CongestionControl>(
+        &mut self,
+        pending: Pending,
+        ccc: &mut Ccc<C>,
+        config: &UetConfig,
+    ) {
+        let packets = pending.left.div_ceil(u64::from(config.payload)).max(1);
+        ccc.unsent += (pending.left + packets * u64::from(pending.header)) as i64;
+        self.messages.post(pending);
     }
 
     /// Frame bytes of the packet that would be sent next; `None` if there is none, or PSNs have run too
-    /// far ahead of the first that is not acknowledged.
+    /// far ahead of the first that is not acknowledged, or of the first at all while the target's
+    /// context is not known.
     #[inline]
     fn next_bytes(&self, config: &UetConfig) -> Option<u16> {
         if let Some((_, bytes)) = self.outstanding.first_lost() {
             return Some(bytes);
         }
-        let psn = self.outstanding.next();
-        if psn == self.end || self.outstanding.span() >= config.mp_range {
-            return None;
-        }
-        Some(self.messages[self.current].payload(psn, config.payload) + config.header)
+        let far = self.outstanding.span() >= self.mp_range
+            || (self.dpdcid == UNKNOWN && self.outstanding.next() - self.start > config.syn_range);
+        if far { None } else { self.messages.next_bytes(config.payload) }
     }
 
     /// Whether a packet waits and the windows let it go.
     #[inline]
-    pub(super) fn may_send(&self, config: &UetConfig) -> bool {
+    pub(super) fn may_send<C: CongestionControl>(&self, ccc: &Ccc<C>, config: &UetConfig) -> bool {
         let Some(bytes) = self.next_bytes(config) else { return false };
-        let room = if config.window_for_mtu { config.mtu() } else { u64::from(bytes) };
-        self.in_flight + room as i64 <= self.control.window() as i64
+        !self.held
+            && (ccc.admits(bytes, config)
+                || (self.recovery.is_on() && self.outstanding.lost() > 0 && ccc.has_credit(config)))
     }
 
-    /// The next packet: what was lost, lowest PSN first, before new data. Only if there is one.
+    /// The next packet: what was lost, lowest PSN first, before new data. Only if there is one. `waiting`
+    /// is how many senders want the NIC.
     #[inline]
-    pub(super) fn send(&mut self, now: Time, config: &UetConfig) -> Outgoing {
+    pub(super) fn send<C: CongestionControl>(
+        &mut self,
+        now: Time,
+        ccc: &mut Ccc<C>,
+        waiting: usize,
+        config: &UetConfig,
+    ) -> Outgoing {
         let entropy = self.entropy.next(now);
         match self.outstanding.first_lost() {
-            Some((psn, _)) => self.send_again(psn, now, entropy, config),
-            None => self.send_new(now, entropy, config),
+            Some((psn, _)) => self.send_again(psn, now, entropy, ccc, waiting, config),
+            None => self.send_new(now, entropy, ccc, waiting, config),
         }
     }
 
     #[inline]
-    fn send_new(&mut self, now: Time, entropy: u16, config: &UetConfig) -> Outgoing {
-        let sending = self.messages[self.current];
-        let payload = sending.payload(self.outstanding.next(), config.payload);
-        let bytes = payload + config.header;
-        let psn = self.outstanding.send(now, bytes, entropy);
-        self.in_flight += i64::from(bytes);
-        let end_of_message = psn + 1 == sending.end;
-        self.current += usize::from(end_of_message);
+    fn send_new<C: CongestionControl>(
+        &mut self,
+        now: Time,
+        entropy: u16,
+        ccc: &mut Ccc<C>,
+        waiting: usize,
+        config: &UetConfig,
+    ) -> Outgoing {
+        let psn = self.outstanding.next();
+        let piece = self.messages.cut(psn, config.payload, config.interleave);
+        self.outstanding.send(now, piece.bytes, entropy);
+        ccc.unsent -= i64::from(piece.bytes);
+        let credit_target = ccc.on_sent(piece.bytes, waiting, config);
         Outgoing {
             psn,
-            message: sending.message,
-            payload,
+            piece,
             entropy,
             retransmitted: false,
-            ack_request: end_of_message || self.window_is_closing(config),
-            end_of_message,
+            ack_request: piece.last || ccc.is_closing(config),
+            credit_target,
             due: now + config.timeout_after(0),
         }
     }
 
-    fn send_again(&mut self, psn: u32, now: Time, entropy: u16, config: &UetConfig) -> Outgoing {
+    fn send_again<C: CongestionControl>(
+        &mut self,
+        psn: u32,
+        now: Time,
+        entropy: u16,
+        ccc: &mut Ccc<C>,
+        waiting: usize,
+        config: &UetConfig,
+    ) -> Outgoing {
         let record = self.outstanding.send_again(psn, now, entropy);
-        self.in_flight += i64::from(record.bytes);
-        let place = self.messages.partition_point(|sending| sending.end <= psn);
-        let sending = self.messages[place];
+        ccc.lost -= i64::from(record.bytes);
+        let credit_target = ccc.on_sent(record.bytes, waiting, config);
         Outgoing {
             psn,
-            message: sending.message,
-            payload: record.bytes - config.header,
+            piece: self.messages.piece(psn, config.payload),
             entropy,
             retransmitted: true,
             ack_request: true,
-            end_of_message: psn + 1 == sending.end,
-            due: now + config.timeout_after(record.tries),
+            credit_target,
+            due: now + config.timeout_after(record.timeouts),
         }
     }
 
-    /// No room for another packet, so the sender wants to hear at once.
-    fn window_is_closing(&self, config: &UetConfig) -> bool {
-        let window = self.control.window() as i64;
-        self.in_flight + config.mtu() as i64 >= window
-            || (config.request_below_trigger && window < i64::from(config.ack_trigger))
-    }
-
     /// Takes in the acknowledgement that packet `psn` caused.
-    pub(super) fn on_ack(&mut self, now: Time, psn: u32, ack: &Ack, parameters: &C::Parameters) {
-        let newly = ack.rcvd_bytes.saturating_sub(self.rcvd_bytes);
-        self.rcvd_bytes += newly;
-        self.in_flight -= newly as i64;
-        let rtt = self.round_trip(now, psn, ack.retransmitted);
+    pub(super) fn on_ack<C: CongestionControl>(
+        &mut self,
+        now: Time,
+        psn: u32,
+        ack: &Ack,
+        ccc: &mut Ccc<C>,
+        config: &UetConfig,
+        parameters: &C::Parameters,
+    ) {
+        self.tries = 0;
+        if ack.mpr > 0 {
+            self.mp_range = config.mp_range.min(u32::from(ack.mpr) * 128);
+        }
+        let rtt = if ack.probe {
+            self.recovery.round_trip(now, psn)
+        } else {
+            self.round_trip(now, psn, ack.retransmitted)
+        };
+        let newly = if ack.rudi { self.respond(psn, ccc) } else { ccc.on_received(ack.rcvd_bytes) };
         // What was taken for lost was taken out of flight then, and with `newly` again.
         let found = self.outstanding.acknowledge_below(ack.cack)
             + self.outstanding.acknowledge_run(ack.sack_base, ack.sack);
-        self.in_flight += found as i64;
+        ccc.in_flight += found as i64;
+        ccc.lost -= found as i64;
+        if ack.rudi {
+            ccc.in_flight -= found as i64;
+            self.outstanding.advance();
+        }
         let feedback = if ack.marked { Feedback::Marked } else { Feedback::Good };
         self.entropy.learn(now, ack.entropy, feedback);
-        let sample = AckSample { now, newly, marked: ack.marked, rtt, in_flight: self.in_flight };
-        self.control.on_ack(parameters, &sample);
+        let in_flight = ccc.in_flight;
+        let (penalty, restore) = (ack.penalty, ack.restore);
+        let sample = AckSample { now, newly, marked: ack.marked, rtt, in_flight, penalty, restore };
+        ccc.control.on_ack(parameters, &sample);
+        if config.inference == LossInference::Sleek && !ack.rudi {
+            let delay = rtt.map(|rtt| rtt - config.base_rtt.min(rtt));
+            let clear = ack.probe && delay.is_some_and(|delay| delay < config.target_delay());
+            self.infer(ack, clear, ccc, config, parameters);
+        }
+        ccc.credit.stop_speculating();
+    }
+
+    /// A RUDI response: takes its one packet out of flight; the bytes that it acknowledges.
+    fn respond<C>(&mut self, psn: u32, ccc: &mut Ccc<C>) -> u64 {
+        let bytes = self.outstanding.in_flight(psn).map_or(0, |record| u64::from(record.bytes));
+        ccc.in_flight -= bytes as i64;
+        bytes
     }
 
     /// A round trip, if the acknowledgement can mean only one transmission: the first of a packet never
@@ -222,79 +296,201 @@ impl<C: CongestionControl> Sender<C> {
         (record.tries == u8::from(echo)).then(|| now.since(record.sent_at))
     }
 
-    /// Takes out the message at the front if all of it is acknowledged.
-    pub(super) fn finished(&mut self) -> Option<Message> {
-        let front = self.messages.front()?;
-        if front.end > self.outstanding.cack() {
-            return None;
+    /// SLEEK: takes for lost what a recovery finds missing.
+    fn infer<C: CongestionControl>(
+        &mut self,
+        ack: &Ack,
+        clear: bool,
+        ccc: &mut Ccc<C>,
+        config: &UetConfig,
+        parameters: &C::Parameters,
+    ) {
+        let window = ccc.control.window().min(config.window_max());
+        let (lost, next) = (self.outstanding.lost(), self.outstanding.next());
+        let range = self.recovery.on_ack(ack, clear, window, lost, next, config);
+        for psn in range {
+            let Some(record) = self.outstanding.in_flight(psn) else { continue };
+            self.give_up(psn, u64::from(record.bytes), ccc);
+            self.recovery.note(psn);
+            if config.nscc.cut_on_inferred {
+                ccc.control.on_timeout(parameters, u64::from(record.bytes));
+            }
         }
-        self.current -= 1;
-        self.messages.pop_front().map(|sending| sending.message)
     }
 
-    /// Takes in a negative acknowledgement: packet `psn` was trimmed. Nothing if it is not in flight.
-    pub(super) fn on_nack(
+    /// Takes a packet in flight for lost.
+    fn give_up<C>(&mut self, psn: u32, bytes: u64, ccc: &mut Ccc<C>) {
+        ccc.in_flight -= bytes as i64;
+        ccc.lost += bytes as i64;
+        self.outstanding.lose(psn);
+    }
+
+    /// Takes out the next message of which all is acknowledged.
+    #[inline]
+    pub(super) fn finished(&mut self) -> Option<Run> {
+        self.messages.finished(self.outstanding.cack())
+    }
+
+    /// Takes in a negative acknowledgement of packet `psn`. Nothing if it is not in flight.
+    pub(super) fn on_nack<C: CongestionControl>(
         &mut self,
         now: Time,
         psn: u32,
         nack: &Ack,
+        ccc: &mut Ccc<C>,
         config: &UetConfig,
         parameters: &C::Parameters,
     ) {
         let Some(record) = self.outstanding.in_flight(psn) else { return };
         let bytes = u64::from(record.bytes);
-        let left = self.in_flight - bytes as i64;
-        let in_flight = if config.nscc.nack_leaves_flight_first { left } else { self.in_flight };
-        let sample = NackSample { now, bytes, rtt: now.since(record.sent_at), in_flight };
-        self.control.on_nack(parameters, &sample);
-        self.in_flight = left;
-        self.outstanding.lose(psn);
-        // At the last hop the path is not to blame.
-        let feedback = match (nack.last_hop, nack.marked) {
-            (false, _) => Feedback::Trimmed,
-            (true, true) => Feedback::Marked,
-            (true, false) => Feedback::Good,
-        };
-        self.entropy.learn(now, nack.entropy, feedback);
+        match nack.code {
+            NackCode::Trimmed | NackCode::TrimmedLastHop => {
+                let left = ccc.in_flight - bytes as i64;
+                let first = config.nscc.nack_leaves_flight_first;
+                let in_flight = if first { left } else { ccc.in_flight };
+                let last_hop = nack.code == NackCode::TrimmedLastHop;
+                let rtt = now.since(record.sent_at);
+                let sample = NackSample { now, bytes, rtt, in_flight, last_hop };
+                ccc.control.on_nack(parameters, &sample);
+                // At the last hop the path is not to blame.
+                let feedback = match (last_hop, nack.marked) {
+                    (false, _) => Feedback::Trimmed,
+                    (true, true) => Feedback::Marked,
+                    (true, false) => Feedback::Good,
+                };
+                self.entropy.learn(now, nack.entropy, feedback);
+            }
+            NackCode::RcvrInferLoss => {
+                // The packets behind it show that its path is slow or broken, not that a queue is full.
+                self.entropy.learn(now, record.entropy, Feedback::Trimmed);
+                if config.nscc.cut_on_inferred {
+                    ccc.control.on_timeout(parameters, bytes);
+                }
+            }
+            // Out of order: one go-back a round trip is enough.
+            NackCode::RodOoo if record.tries > 0 && now.since(record.sent_at) < config.base_rtt => {
+                return;
+            }
+            _ => {}
+        }
+        if self.delivery == Delivery::Rod {
+            let bytes = self.outstanding.lose_from(psn) as i64;
+            ccc.in_flight -= bytes;
+            ccc.lost += bytes;
+        } else {
+            self.give_up(psn, bytes, ccc);
+        }
+        ccc.credit.stop_speculating();
     }
 
-    /// The retransmission timer fired: gives up on the packets that are due, counts them, and returns
-    /// when the next one is.
+    /// The retransmission timer fired: gives up on the packets that are due and counts them.
     ///
     /// The timer is not moved with every acknowledgement; it fires when the first packet it was set for
     /// would be due, and the truly first one is found here. What happens is the same as with a timer for
     /// every packet.
-    pub(super) fn on_timeout(
+    pub(super) fn on_timeout<C: CongestionControl>(
         &mut self,
         now: Time,
+        ccc: &mut Ccc<C>,
         config: &UetConfig,
         parameters: &C::Parameters,
         timeouts: &mut u64,
-    ) -> Option<Time> {
+    ) -> Timeout {
         while let Some((due, psn)) = self.outstanding.first_due(config) {
             if due > now {
-                return Some(due);
+                return Timeout::Next(due);
             }
             let record = self.outstanding.in_flight(psn).expect("what is due is in flight");
             let blamed = if config.timeout_keeps_entropy { record.entropy } else { 0 };
             self.entropy.learn(now, blamed, Feedback::TimedOut);
-            self.control.on_timeout(parameters, u64::from(record.bytes));
-            self.in_flight -= i64::from(record.bytes);
-            self.outstanding.lose(psn);
+            ccc.control.on_timeout(parameters, u64::from(record.bytes));
+            self.outstanding.note_timeout(psn);
+            self.give_up(psn, u64::from(record.bytes), ccc);
             *timeouts += 1;
+            if config.max_timeouts.is_some_and(|most| record.timeouts >= most) {
+                return Timeout::Failed;
+            }
+            if self.delivery == Delivery::Rod {
+                let bytes = self.outstanding.lose_from(psn) as i64;
+                ccc.in_flight -= bytes;
+                ccc.lost += bytes;
+            }
         }
-        None
+        Timeout::Quiet
+    }
+
+    /// A packet waits, sent before or not.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.outstanding.lost() > 0 || !self.messages.is_sent()
+    }
+
+    /// Data waits and nothing is in flight that could bring word of the target.
+    pub(super) fn is_starved(&self) -> bool {
+        self.outstanding.is_quiet() && !self.messages.is_empty()
+    }
+
+    /// The PSN to ask about in a probe: the last one sent. `None` when nothing is outstanding.
+    pub(super) fn probe(&mut self, now: Time) -> Option<(u32, u16)> {
+        if self.outstanding.span() == 0 {
+            return None;
+        }
+        let psn = self.outstanding.next() - 1;
+        self.recovery.note_probe(now, psn);
+        Some((psn, self.entropy.next(now)))
+    }
+
+    /// How long after an acknowledgement the tail is probed; `None` when nothing is outstanding.
+    pub(super) fn probe_after(&self, config: &UetConfig) -> Option<Span> {
+        // A RUDI target has no state to ask about.
+        if self.outstanding.span() == 0 || self.delivery == Delivery::Rudi {
+            return None;
+        }
+        if config.tail_probe.is_some() {
+            return config.tail_probe;
+        }
+        let backlog = !self.messages.is_sent();
+        let wait =
+            if backlog { config.base_rtt * 3 } else { config.base_rtt + config.target_delay() };
+        (config.inference == LossInference::Sleek).then_some(wait)
     }
 
     /// Nothing is queued or outstanding.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.backlog() == 0
+        self.outstanding.span() == 0 && self.messages.is_empty()
     }
 
-    /// Gives back the memory of the window and the queue; only while idle.
+    /// The PSN of CLOSE_CMD: the one after the last.
+    pub(super) fn close_psn(&self) -> u32 {
+        self.outstanding.next()
+    }
+
+    /// Gives the context up: what it had in flight leaves the congestion control context, and the posts
+    /// that it fails are returned.
+    pub(super) fn fail<C>(
+        &mut self,
+        ccc: &mut Ccc<C>,
+        config: &UetConfig,
+    ) -> Vec<(Message, Report)> {
+        let (flying, lost) = self.outstanding.bytes();
+        ccc.in_flight -= flying as i64;
+        ccc.lost -= lost as i64;
+        ccc.unsent -= self.messages.waiting_bytes(config.payload) as i64;
+        let failed = self.messages.unfinished();
+        self.release();
+        failed
+    }
+
+    /// Closes the context and gives back its memory.
     pub(super) fn release(&mut self) {
-        self.outstanding.release();
-        self.messages = VecDeque::new();
+        self.state = State::Closed;
+        self.outstanding = Outstanding::new(self.outstanding.next());
+        self.messages = Messages::default();
+    }
+
+    /// Gives back the memory of an idle context that stays open.
+    pub(super) fn shrink(&mut self) {
+        self.outstanding = Outstanding::new(self.outstanding.next());
+        self.messages = Messages::default();
     }
 }

@@ -6,13 +6,14 @@ use fabric::assemble::set_aside;
 use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer};
 use fabric::graph::Graph;
 use fabric::ids::{Class, HostId};
+use fabric::link::{CreditConfig, LinkConfig};
 use fabric::units::{Rate, Ratio, Span};
-use topologies::properties::Diameter;
+use topologies::properties::{Diameter, oversubscription};
 use transports::AnyEndpoint;
 use transports::roce::Roce;
 use transports::roce::config::{Congestion as RoceCongestion, Preset, RoceConfig};
 use transports::uet::Uet;
-use transports::uet::config::{Congestion, UetConfig};
+use transports::uet::config::{Congestion, Oversubscribed, UetConfig};
 
 use crate::error::UserError;
 use crate::scenario::model::{Profile, RoceOptions, SwitchOptions, Transport, UetOptions, Variant};
@@ -27,6 +28,8 @@ const TRIM_BYTES: u16 = 64;
 const BUFFER: u64 = 32 << 20;
 /// Bytes a round of a class of weight one.
 const QUANTUM: u32 = 4_096;
+/// Share of trimmed packets where they and data share a port (`uet-wire.md` §5.2).
+const TRIMMED_SHARE: f64 = 0.25;
 /// Control queues of a lossless fabric; acknowledgements are short and never fill it.
 const CONTROL_LIMIT: u64 = 4 << 20;
 
@@ -55,7 +58,10 @@ impl TransportConfig {
                 let shared = Arc::clone(config);
                 match config.congestion {
                     Congestion::Nscc => AnyEndpoint::UetNscc(Uet::new(host, shared, seed)),
-                    Congestion::Constant => AnyEndpoint::UetConstant(Uet::new(host, shared, seed)),
+                    Congestion::Dctcp => AnyEndpoint::UetDctcp(Uet::new(host, shared, seed)),
+                    Congestion::Constant | Congestion::Open => {
+                        AnyEndpoint::UetConstant(Uet::new(host, shared, seed))
+                    }
                 }
             }
             TransportConfig::Roce(config) => {
@@ -83,6 +89,8 @@ struct Basis {
     base_rtt: Span,
     /// Frame of a full data packet.
     frame: u64,
+    /// Most bandwidth below a switch over that above it.
+    oversubscription: f64,
 }
 
 impl Basis {
@@ -120,8 +128,9 @@ impl Behaviour {
         let (frame, ack) = frames(&variant.transport, profile);
         let wire = u64::from(overhead);
         let base_rtt = Diameter::of(graph).base_rtt(frame + wire, ack + wire, host_latency);
-        let basis = Basis { profile, rate, base_rtt, frame };
-        let switch = &variant.switch;
+        let oversubscription = oversubscription(graph);
+        let basis = Basis { profile, rate, base_rtt, frame, oversubscription };
+        let switch = &flow_control(variant)?;
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
             Transport::Roce(options) => roce(&basis, options, switch),
@@ -137,12 +146,51 @@ impl Behaviour {
             frame_overhead: overhead,
             host_latency,
             pfc_bytes: 64,
+            link: LinkConfig { errors: variant.link.errors, llr: variant.link.llr },
         };
-        if lossless {
+        if variant.link.cbfc.is_some() {
+            fabric.buffer = Buffer::Credits(credits(variant, frame)?);
+        } else if lossless {
             fabric.buffer = Buffer::Shared(shared(variant, graph, &fabric, frame + wire));
         }
         Ok(Behaviour { fabric, transport, base_rtt })
     }
+}
+
+/// What the scenario says of switches, with data lossless if credits are asked for.
+fn flow_control(variant: &Variant) -> Result<SwitchOptions, UserError> {
+    match &variant.link.cbfc {
+        Some(origin) if variant.switch.lossless == Some(false) => Err(UserError::at(
+            origin,
+            "`link.cbfc` is `true`, but `switch.lossless` is `false`; credits hold back lossless data",
+        )),
+        Some(_) => Ok(SwitchOptions { lossless: Some(true), ..variant.switch }),
+        None => Ok(variant.switch),
+    }
+}
+
+/// Credits for frames of at most `frame` bytes and, in RoCE, the longer header of a first one.
+fn credits(variant: &Variant, frame: u64) -> Result<CreditConfig, UserError> {
+    let longer = match &variant.transport {
+        Transport::Uet(_) => 0,
+        Transport::Roce(options) => {
+            let config = RoceConfig::new(Rate::from_gbps(400), options.preset, None);
+            u64::from(config.first_header)
+        }
+    };
+    let mut config = CreditConfig { bytes: None, frame: (frame + longer) as u16 };
+    if let Some((bytes, origin)) = &variant.link.credits {
+        let least = config.least_bytes();
+        if *bytes < least {
+            let message = format!(
+                "`link.credits` is `{bytes}`; expected at least {least} B, a full frame and what a \
+                 receiver collects before it tells"
+            );
+            return Err(UserError::at(origin, message));
+        }
+        config.bytes = Some(*bytes);
+    }
+    Ok(config)
 }
 
 /// Frames of a full data packet and of an acknowledgement.
@@ -199,7 +247,10 @@ fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
     let trimming = options.trimming.unwrap_or(true);
     let bdp = basis.bdp();
     let queue = switch.queue.unwrap_or(if trimming { bdp } else { 5 * bdp });
-    let (bytes, to) = (TRIM_BYTES, Class::CONTROL);
+    let lossless = switch.lossless.unwrap_or(false);
+    let share = switch.trimmed_weight.unwrap_or(if htsim { 0.0 } else { TRIMMED_SHARE });
+    let apart = trimming && !lossless && share > 0.0;
+    let (bytes, to) = (TRIM_BYTES, if apart { Class::TRIMMED } else { Class::CONTROL });
     let overflow = match (trimming, htsim) {
         (true, true) => Overflow::CoinTrim { bytes, to },
         (true, false) => Overflow::Trim { bytes, to },
@@ -208,14 +259,27 @@ fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
     };
     let control = class(if htsim { 2 * queue } else { bdp }, Overflow::TailDrop);
     let marks = ecn(basis.tenths(2), basis.tenths(8), Ratio::ONE, switch);
-    let lossless = switch.lossless.unwrap_or(false);
     let limit = if lossless { u64::MAX } else { queue };
     let data = ClassConfig { ecn: marks, lossless, ..class(limit, overflow) };
-    // UE 1.0 §3.6.17: the last hop may hold half as much again before it trims.
-    let last_hop = (!htsim && trimming && !lossless && switch.queue.is_none())
-        .then(|| vec![control, ClassConfig { limit: queue * 3 / 2, ..data }]);
+    let classes = |data| match apart {
+        false => vec![control, data],
+        // UE 1.0 §3.6.17: trimmed packets share with data by weight, and control goes first.
+        true => {
+            let quantum = (f64::from(QUANTUM) * share / (1.0 - share)) as u32;
+            let weighted =
+                |class, quantum| ClassConfig { schedule: Schedule::Weighted(quantum), ..class };
+            vec![control, weighted(data, QUANTUM), weighted(control, quantum.max(1))]
+        }
+    };
     let config = uet_config(basis, options, trimming, queue);
-    (TransportConfig::Uet(Arc::new(config)), vec![control, data], last_hop)
+    // UE 1.0 §3.6.17: the last hop may hold half as much again before it trims, and does not mark where
+    // credit holds senders back.
+    let larger = !htsim && trimming && !lossless && switch.queue.is_none();
+    let marks = if config.rccc.is_some() { None } else { marks };
+    let limit = if larger { queue * 3 / 2 } else { limit };
+    let last_hop = (larger || config.rccc.is_some())
+        .then(|| classes(ClassConfig { limit, ecn: marks, ..data }));
+    (TransportConfig::Uet(Arc::new(config)), classes(data), last_hop)
 }
 
 fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -> UetConfig {
@@ -223,32 +287,19 @@ fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -
         Profile::Ethernet => UetConfig::new(basis.rate, basis.base_rtt, trimming),
         Profile::Htsim => UetConfig::htsim(basis.rate, basis.base_rtt, trimming, queue),
     };
-    fn put<T: Copy>(place: &mut T, value: Option<T>) {
-        if let Some(value) = value {
-            *place = value;
-        }
+    options.apply(&mut config);
+    if let Some(rccc) = &mut config.rccc
+        && config.congestion == Congestion::Open
+        && basis.oversubscription > 1.0
+    {
+        // The reference counts periods in a constant of its own.
+        let rtt = match basis.profile {
+            Profile::Ethernet => basis.base_rtt,
+            Profile::Htsim => Span::from_micros(12),
+        };
+        let least = (0.9 / basis.oversubscription).max(0.01);
+        rccc.oversubscription = Some(Oversubscribed { least, rtt });
     }
-    put(&mut config.congestion, options.congestion);
-    put(&mut config.spraying, options.spraying);
-    put(&mut config.entropy_values, options.entropy_values);
-    put(&mut config.payload, options.payload);
-    put(&mut config.mp_range, options.mp_range);
-    put(&mut config.ack_trigger, options.ack_trigger);
-    put(&mut config.ack_count, options.ack_count);
-    put(&mut config.sack_base, options.sack_base);
-    put(&mut config.rto, options.rto);
-    put(&mut config.rto_backoff, options.rto_backoff);
-    put(&mut config.pdc_scope, options.pdc_scope);
-    put(&mut config.window_for_mtu, options.window_for_mtu);
-    put(&mut config.request_below_trigger, options.request_below_trigger);
-    put(&mut config.control_weight, options.control_weight.map(|w| (w > 0).then_some(w)));
-    put(&mut config.timeout_keeps_entropy, options.timeout_keeps_entropy);
-    let nscc = &mut config.nscc;
-    put(&mut nscc.quick_adapt_targets, options.quick_adapt_targets.map(|t| (t > 0.0).then_some(t)));
-    put(&mut nscc.continue_without_sample, options.continue_without_sample);
-    put(&mut nscc.count_lost_as_ignored, options.count_lost_as_ignored);
-    put(&mut nscc.nack_leaves_flight_first, options.nack_leaves_flight_first);
-    put(&mut nscc.delay_weight, options.delay_weight);
     config
 }
 
@@ -348,6 +399,38 @@ mod tests {
         let bdp = base_rtt.0 / 20;
         assert_eq!(fabric.classes[1].limit, bdp);
         assert_eq!(fabric.host_facing.unwrap()[1].limit, bdp * 3 / 2);
+    }
+
+    /// Credits replace the shared buffer and make data lossless, for UET too; what does not fit them is
+    /// named with its key.
+    #[test]
+    fn credits_replace_the_shared_buffer() {
+        for (transport, frame) in [("uet", 4_202), ("roce", 4_158 + 16)] {
+            let text =
+                format!("[link]\ncbfc = true\n[transport]\nkind = {transport:?}\n{WORKLOAD}");
+            let Behaviour { fabric, .. } = prepared(&text).behaviour;
+            assert_eq!(fabric.buffer, Buffer::Credits(CreditConfig { bytes: None, frame }));
+            assert!(fabric.classes[1].lossless);
+        }
+        for (text, message) in [
+            ("[link]\ncbfc = true\n[switch]\nlossless = false\n", "`switch.lossless` is `false`"),
+            ("[link]\ncbfc = true\ncredits = \"1 KiB\"\n", "`link.credits` is `1024`; expected"),
+            ("[link]\ncredits = \"1 KiB\"\n", "unknown key `link.credits`"),
+            ("[link]\nber = 0.2\n", "`link.ber` is `0.2`; expected a number from 0 to 0.01"),
+            ("[link]\nber = 1e-6\nfer = 1e-6\n", "`link.ber`"),
+            ("[[fault]]\nkind = \"bit-errors\"\n", "`fault[0].ber` is missing"),
+            (
+                "[[fault]]\nkind = \"drop-periodic\"\nevery = 3\nat = \"2 us\"\nuntil = \"2 us\"\n",
+                "`fault[0].until` is `2 us`; expected later than `at`",
+            ),
+        ] {
+            let source =
+                Source { name: "x.toml".into(), text: format!("{text}{WORKLOAD}"), folder: None };
+            let scenario = from_source(&Arc::new(source), &[], None);
+            let error = scenario.and_then(|s| Prepared::new(&s.variants[0]).map(drop)).unwrap_err();
+            assert!(error.message.contains(message), "{text}: {}", error.message);
+            assert!(error.render().contains("x.toml:"), "{text}: {}", error.render());
+        }
     }
 
     /// RoCE gets a lossless class over a buffer that its headroom fits into.

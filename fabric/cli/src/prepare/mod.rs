@@ -203,6 +203,18 @@ fn faults(variant: &Variant, graph: &Graph) -> Result<Vec<Fault>, UserError> {
                 let change = Change::Rate { ratio: *ratio, queues: false };
                 add(find(graph, name, &fault.origin)?, Direction::Both, change);
             }
+            FaultKind::Loss { link, direction, change, end } => {
+                let links = match link {
+                    Some(name) => vec![find(graph, name, &fault.origin)?],
+                    None => (0..graph.links.len() as u32).map(LinkId).collect(),
+                };
+                links.iter().for_each(|link| add(*link, *direction, *change));
+                if let Some((until, end)) = end {
+                    let at = Time(until.0);
+                    let ended = |link| Fault { at, link, direction: *direction, change: *end };
+                    faults.extend(links.into_iter().map(ended));
+                }
+            }
             FaultKind::DegradeCoreLinks { count, ratio } => {
                 let links = links::core_links(graph, *count);
                 if links.len() < *count {

@@ -9,6 +9,7 @@ pub mod model;
 mod sections;
 mod take;
 pub mod tree;
+mod uet;
 
 use std::path::Path;
 use std::sync::Arc;

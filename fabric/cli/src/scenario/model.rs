@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use fabric::fault::{Change, Direction};
+use fabric::link::{FrameErrors, LlrConfig};
 use fabric::units::{Rate, Ratio, Span};
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
-use transports::uet::config::{AckCount, Congestion, PdcScope, SackBase, Spraying};
 
 use crate::error::Origin;
+pub use crate::scenario::uet::UetOptions;
 
 /// A scenario, checked and complete.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Variant {
     pub topology: Topology,
     /// Switches, where they differ from the profile's.
     pub switch: SwitchOptions,
+    /// Links.
+    pub link: LinkOptions,
     /// The transport.
     pub transport: Transport,
     /// What is sent, one after the other.
@@ -126,62 +130,31 @@ pub struct SwitchOptions {
     pub lossless: Option<bool>,
     /// Weight of control against data; none: control goes first.
     pub control_weight: Option<u32>,
+    /// Share of trimmed packets beside data; 0: they go with control.
+    pub trimmed_weight: Option<f64>,
+}
+
+/// `[link]`: what all links do.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LinkOptions {
+    /// Frames in error.
+    pub errors: FrameErrors,
+    /// Link-level retry.
+    pub llr: Option<LlrConfig>,
+    /// Credit-based flow control; where it is asked for.
+    pub cbfc: Option<Origin>,
+    /// Credits of a class at an ingress port, in bytes, and where they are given; `None`: what keeps the
+    /// link busy.
+    pub credits: Option<(u64, Origin)>,
 }
 
 /// `[transport]`.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Transport {
     /// Ultra Ethernet Transport.
-    Uet(UetOptions),
+    Uet(Box<UetOptions>),
     /// RoCEv2.
     Roce(RoceOptions),
-}
-
-/// UET, where it differs from the profile's.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UetOptions {
-    /// Congestion control.
-    pub congestion: Option<Congestion>,
-    /// Choice of entropy values.
-    pub spraying: Option<Spraying>,
-    /// Number of entropy values.
-    pub entropy_values: Option<u16>,
-    /// Whether switches trim.
-    pub trimming: Option<bool>,
-    /// Payload of a full packet.
-    pub payload: Option<u16>,
-    /// Packets that may be outstanding.
-    pub mp_range: Option<u32>,
-    /// Bytes that cause an acknowledgement.
-    pub ack_trigger: Option<u32>,
-    /// What counts towards it.
-    pub ack_count: Option<AckCount>,
-    /// Where the SACK window begins.
-    pub sack_base: Option<SackBase>,
-    /// Retransmission timeout.
-    pub rto: Option<Span>,
-    /// Whether it doubles.
-    pub rto_backoff: Option<bool>,
-    /// Which messages share a context.
-    pub pdc_scope: Option<PdcScope>,
-    /// Whether the window must have room for a whole MTU.
-    pub window_for_mtu: Option<bool>,
-    /// Whether small windows ask for an acknowledgement with every packet.
-    pub request_below_trigger: Option<bool>,
-    /// Control packets for one data packet; 0: control always first.
-    pub control_weight: Option<u32>,
-    /// Whether a timeout knows its entropy value.
-    pub timeout_keeps_entropy: Option<bool>,
-    /// Delay that arms QuickAdapt, in target delays; 0: none.
-    pub quick_adapt_targets: Option<f64>,
-    /// Whether NSCC goes on without a round-trip sample.
-    pub continue_without_sample: Option<bool>,
-    /// Whether bytes lost by timeout count as ignored.
-    pub count_lost_as_ignored: Option<bool>,
-    /// Whether a NACK leaves the bytes in flight first.
-    pub nack_leaves_flight_first: Option<bool>,
-    /// Weight of a new delay sample.
-    pub delay_weight: Option<f64>,
 }
 
 /// RoCE, where it differs from the preset's.
@@ -280,6 +253,17 @@ pub enum FaultKind {
     LinkUp(LinkName),
     /// A link's rate becomes a ratio of what it was built with.
     LinkRate(LinkName, Ratio),
+    /// Links lose frames.
+    Loss {
+        /// Which link; `None`: all.
+        link: Option<LinkName>,
+        /// Which directions of it.
+        direction: Direction,
+        /// How.
+        change: Change,
+        /// What ends it, and when.
+        end: Option<(Span, Change)>,
+    },
     /// The first links from the top tier downwards run at a ratio of their rate, queues scaled too.
     DegradeCoreLinks {
         /// How many.

@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use fabric::fault::{Change, Direction};
+use fabric::link::{Chance, FrameErrors, LinkSet, LlrConfig, MOST_BIT_ERRORS};
 use fabric::units::{Ratio, Span};
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
-use transports::uet::config::{AckCount, Congestion, PdcScope, SackBase, Spraying};
 
 use crate::error::{Origin, UserError};
 use crate::scenario::model::{
-    Fault, FaultKind, File, LinkName, Profile, Ranks, RoceOptions, SwitchOptions, Topology,
-    TopologyKind, Transport, UetOptions, Variant, Workload, WorkloadKind,
+    Fault, FaultKind, File, LinkName, LinkOptions, Profile, Ranks, RoceOptions, SwitchOptions,
+    Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
+use crate::scenario::uet;
 
 /// Most hosts, ranks, senders.
 const MANY: u64 = 16 << 20;
@@ -31,6 +33,7 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
         profile: profile.unwrap_or(Profile::Ethernet),
         topology: topology(&top)?,
         switch: switch(&top.table("switch")?)?,
+        link: link(&top.table("link")?)?,
         transport: transport(&top.table("transport")?)?,
         workloads: workloads(&top, seed)?,
         faults: faults(&top)?,
@@ -117,6 +120,7 @@ fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
         queue: section.bytes("queue")?,
         lossless: section.truth("lossless")?,
         control_weight: section.count("control_weight", 1, 1_000)?.map(|weight| weight as u32),
+        trimmed_weight: share(section, "trimmed_weight", 0.9)?,
     };
     if let (Some(kmin), Some(kmax), Some(item)) =
         (options.ecn_kmin, options.ecn_kmax, section.get("ecn_kmax"))
@@ -128,66 +132,68 @@ fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
     Ok(options)
 }
 
+/// A number from 0 to `most`.
+fn share(section: &Section<'_>, key: &'static str, most: f64) -> Result<Option<f64>, UserError> {
+    match (section.number(key)?, section.get(key)) {
+        (Some(value), Some(item)) if value > most => {
+            Err(section.wrong(key, item, &format!("a number from 0 to {most}")))
+        }
+        (value, _) => Ok(value),
+    }
+}
+
+fn link(section: &Section<'_>) -> Result<LinkOptions, UserError> {
+    let mut options =
+        LinkOptions { errors: errors(section)?.unwrap_or_default(), ..LinkOptions::default() };
+    if section.truth("llr")? == Some(true) {
+        let links = [("all", LinkSet::All), ("host", LinkSet::Host), ("switch", LinkSet::Switch)];
+        let mut llr = LlrConfig::default();
+        llr.links = section.word("llr_links", &links)?.unwrap_or(llr.links);
+        if let Some(frames) = section.count("llr_frames", 1, 1 << 19)? {
+            llr.outstanding_frames = frames as u32;
+        }
+        llr.outstanding_bytes = section.bytes("llr_bytes")?.unwrap_or(llr.outstanding_bytes);
+        llr.replay_timer = section.span("llr_timer")?.unwrap_or(llr.replay_timer);
+        if let Some(replays) = section.count("llr_replays", 0, 255)? {
+            llr.replays = replays as u8;
+        }
+        options.llr = Some(llr);
+    }
+    if section.truth("cbfc")? == Some(true) {
+        options.cbfc = section.get("cbfc").map(|item| item.origin.clone());
+        options.credits =
+            section.bytes("credits")?.zip(section.get("credits").map(|item| item.origin.clone()));
+    }
+    section.finish()?;
+    Ok(options)
+}
+
+/// Frames in error, by `fer` or `ber`.
+fn errors(section: &Section<'_>) -> Result<Option<FrameErrors>, UserError> {
+    let fer = share(section, "fer", 1.0)?;
+    let ber = share(section, "ber", MOST_BIT_ERRORS)?;
+    match (fer, ber) {
+        (Some(_), Some(_)) => {
+            let item = section.get("ber").expect("it was just read");
+            Err(section.wrong("ber", item, "nothing beside `fer`: one of them says it all"))
+        }
+        (Some(fer), None) => Ok(Some(FrameErrors::Frame(Chance::new(fer)))),
+        (None, Some(ber)) if section.truth("fec")?.unwrap_or(true) => {
+            Ok(Some(FrameErrors::after_fec(ber)))
+        }
+        (None, Some(ber)) => Ok(Some(FrameErrors::Bit(Chance::new(ber)))),
+        (None, None) => Ok(None),
+    }
+}
+
 fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
     let roce = section.word("kind", &[("uet", false), ("roce", true)])?;
     let transport = match roce {
         Some(true) => Transport::Roce(self::roce(section)?),
-        _ => Transport::Uet(uet(section)?),
+        _ => Transport::Uet(Box::new(uet::uet(section)?)),
     };
     section.finish()?;
     Ok(transport)
-}
-
-fn uet(section: &Section<'_>) -> Result<UetOptions, UserError> {
-    let values = section.count("entropy_values", 2, 32_768)?;
-    let mp_range = section.count("mp_range", 64, 1 << 20)?;
-    for (key, value) in [("entropy_values", values), ("mp_range", mp_range)] {
-        if value.is_some_and(|value| !value.is_power_of_two())
-            && let Some(item) = section.get(key)
-        {
-            return Err(section.wrong(key, item, "a power of two"));
-        }
-    }
-    Ok(UetOptions {
-        congestion: section
-            .word("congestion", &[("nscc", Congestion::Nscc), ("none", Congestion::Constant)])?,
-        spraying: section.word(
-            "spraying",
-            &[
-                ("oblivious", Spraying::Oblivious),
-                ("bitmap", Spraying::Bitmap),
-                ("reps", Spraying::Reps),
-                ("mixed", Spraying::Mixed),
-                ("ecmp", Spraying::Ecmp),
-            ],
-        )?,
-        entropy_values: values.map(|values| values as u16),
-        trimming: section.truth("trimming")?,
-        payload: section.count("payload", 64, 9_000)?.map(|bytes| bytes as u16),
-        mp_range: mp_range.map(|range| range as u32),
-        ack_trigger: section.count("ack_trigger", 0, 32 << 10)?.map(|bytes| bytes as u32),
-        ack_count: section.word(
-            "ack_count",
-            &[("payload", AckCount::Payload { least: 1_024 }), ("frame", AckCount::Frame)],
-        )?,
-        sack_base: section
-            .word("sack_base", &[("walk", SackBase::Walk), ("packet", SackBase::Packet)])?,
-        rto: section.span("rto")?,
-        rto_backoff: section.truth("rto_backoff")?,
-        pdc_scope: section.word(
-            "pdc_scope",
-            &[("destination", PdcScope::Destination), ("message", PdcScope::Message)],
-        )?,
-        window_for_mtu: section.truth("window_for_mtu")?,
-        request_below_trigger: section.truth("request_below_trigger")?,
-        control_weight: section.count("control_weight", 0, 1_000)?.map(|weight| weight as u32),
-        timeout_keeps_entropy: section.truth("timeout_keeps_entropy")?,
-        quick_adapt_targets: section.number("quick_adapt_targets")?,
-        continue_without_sample: section.truth("continue_without_sample")?,
-        count_lost_as_ignored: section.truth("count_lost_as_ignored")?,
-        nack_leaves_flight_first: section.truth("nack_leaves_flight_first")?,
-        delay_weight: section.ratio("delay_weight", 1.0)?.map(Ratio::as_f64),
-    })
 }
 
 fn roce(section: &Section<'_>) -> Result<RoceOptions, UserError> {
@@ -279,6 +285,9 @@ enum Harm {
     Up,
     Rate,
     DegradeCore,
+    Random,
+    Periodic,
+    Errors,
 }
 
 fn faults(top: &Section<'_>) -> Result<Vec<Fault>, UserError> {
@@ -296,10 +305,15 @@ fn fault(section: &Section<'_>, item: &Item) -> Result<Fault, UserError> {
             ("link-up", Harm::Up),
             ("link-rate", Harm::Rate),
             ("degrade-core-links", Harm::DegradeCore),
+            ("drop-random", Harm::Random),
+            ("drop-periodic", Harm::Periodic),
+            ("bit-errors", Harm::Errors),
         ],
     )?;
     let ratio = || section.ratio("ratio", 1.0)?.ok_or_else(|| missing("ratio"));
     let link = || link_name(section, &item.origin);
+    let at = section.span("at")?.unwrap_or(Span::ZERO);
+    let loss = |change, end| loss(section, item, at, change, end);
     let kind = match kind.ok_or_else(|| missing("kind"))? {
         Harm::Down => FaultKind::LinkDown(link()?),
         Harm::Up => FaultKind::LinkUp(link()?),
@@ -308,10 +322,43 @@ fn fault(section: &Section<'_>, item: &Item) -> Result<Fault, UserError> {
             count: section.count("count", 1, MANY)?.ok_or_else(|| missing("count"))? as usize,
             ratio: ratio()?,
         },
+        Harm::Random => loss(Change::DropRandom(ratio()?), Change::DropRandom(Ratio::new(0, 1)))?,
+        Harm::Periodic => {
+            let every = section.count("every", 1, MANY)?.ok_or_else(|| missing("every"))?;
+            loss(Change::DropPeriodic(every as u32), Change::DropPeriodic(0))?
+        }
+        Harm::Errors => {
+            let errors = errors(section)?.ok_or_else(|| {
+                missing("ber").help("give `ber` (bits in error) or `fer` (frames in error)")
+            })?;
+            loss(Change::Errors(Some(errors)), Change::Errors(None))?
+        }
     };
-    let at = section.span("at")?.unwrap_or(Span::ZERO);
     section.finish()?;
     Ok(Fault { at, kind, origin: item.origin.clone() })
+}
+
+/// A fault by which links lose frames, from `at` until the time it says.
+fn loss(
+    section: &Section<'_>,
+    item: &Item,
+    at: Span,
+    change: Change,
+    end: Change,
+) -> Result<FaultKind, UserError> {
+    let until = section.span("until")?;
+    if let (Some(until), Some(item)) = (until, section.get("until"))
+        && until <= at
+    {
+        return Err(section.wrong("until", item, &format!("later than `at`, {at}")));
+    }
+    let directions = [("both", Direction::Both), ("up", Direction::Up), ("down", Direction::Down)];
+    Ok(FaultKind::Loss {
+        link: section.get("link").map(|_| link_name(section, &item.origin)).transpose()?,
+        direction: section.word("direction", &directions)?.unwrap_or(Direction::Both),
+        change,
+        end: until.map(|until| (until, end)),
+    })
 }
 
 fn link_name(section: &Section<'_>, origin: &Origin) -> Result<LinkName, UserError> {
@@ -348,6 +395,7 @@ pub(super) fn all_keys() -> Vec<String> {
         "truth(\"",
         "text(\"",
         "hosts(section, \"",
+        "share(section, \"",
         "hosts(&section, \"",
     ];
     let code = text.split("/// Every key of every section").next().unwrap_or("");
@@ -358,5 +406,6 @@ pub(super) fn all_keys() -> Vec<String> {
             keys.extend(rest.split('"').next().map(str::to_owned));
         }
     }
+    keys.extend(uet::KEYS.iter().map(|key| (*key).to_owned()));
     keys
 }

@@ -1,5 +1,8 @@
 //! Recycled entropies: values whose packets came back unmarked are used again (REPS,
-//! arXiv 2407.21625, in the form of the reference's buffered variant).
+//! arXiv 2407.21625): the ring of eight that freezes and explores, in the form of the reference's buffered
+//! variant, and the queue of the first publication.
+
+use std::collections::VecDeque;
 
 use fabric::rng::Stream;
 use fabric::units::{Span, Time};
@@ -8,8 +11,6 @@ use super::Feedback;
 
 /// Values remembered.
 const RING: usize = 8;
-/// How long a sender that suspects a failure keeps to known values.
-const FREEZE: Span = Span::from_millis(10);
 /// Random packets after that.
 const EXPLORE: u32 = 16;
 
@@ -17,6 +18,8 @@ const EXPLORE: u32 = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Reps {
     values: u16,
+    /// How long a sender that suspects a failure keeps to known values.
+    freeze: Span,
     ring: [u16; RING],
     /// Where the next value goes.
     head: u8,
@@ -31,9 +34,10 @@ pub(super) struct Reps {
 }
 
 impl Reps {
-    pub(super) fn new(values: u16) -> Reps {
+    pub(super) fn new(values: u16, freeze: Span) -> Reps {
         Reps {
             values,
+            freeze,
             ring: [0; RING],
             head: 0,
             stored: 0,
@@ -70,7 +74,7 @@ impl Reps {
     pub(super) fn learn(&mut self, now: Time, value: u16, feedback: Feedback) {
         match feedback {
             Feedback::TimedOut if self.frozen_until.is_none() && self.exploring == 0 => {
-                self.frozen_until = Some(now + FREEZE);
+                self.frozen_until = Some(now + self.freeze);
                 self.cycle = 0;
             }
             Feedback::Good => {
@@ -87,7 +91,40 @@ impl Reps {
     /// Ends the freeze when its time is over: forgets all and explores.
     fn thaw(&mut self, now: Time) {
         if self.frozen_until.is_some_and(|until| now > until) {
-            *self = Reps { exploring: EXPLORE, ..Reps::new(self.values) };
+            *self = Reps { exploring: EXPLORE, ..Reps::new(self.values, self.freeze) };
+        }
+    }
+}
+
+/// REPS as first published: the values of the first window in order, then what has come back unmarked,
+/// oldest first, else random ones.
+#[derive(Clone, Debug)]
+pub(super) struct First {
+    values: u16,
+    /// Packets of the first window not sent yet.
+    opening: u16,
+    next: u16,
+    recycled: VecDeque<u16>,
+}
+
+impl First {
+    pub(super) fn new(values: u16, opening: u16) -> First {
+        First { values, opening, next: 0, recycled: VecDeque::new() }
+    }
+
+    pub(super) fn next(&mut self, random: &mut Stream) -> u16 {
+        if self.opening > 0 {
+            self.opening -= 1;
+            self.next = (self.next + 1) % self.values;
+            return self.next;
+        }
+        let recycled = self.recycled.pop_front();
+        recycled.unwrap_or_else(|| random.below(u32::from(self.values)) as u16)
+    }
+
+    pub(super) fn learn(&mut self, value: u16, feedback: Feedback) {
+        if feedback == Feedback::Good {
+            self.recycled.push_back(value);
         }
     }
 }
@@ -97,6 +134,21 @@ mod tests {
     use super::*;
     use fabric::rng::Purpose;
 
+    const FREEZE: Span = Span::from_millis(10);
+
+    /// The first publication opens with a window of values in order and recycles without bound after.
+    #[test]
+    fn the_first_publication_opens_in_order() {
+        let (mut first, mut random) = (First::new(8, 5), Stream::new(1, 0, Purpose::Transport));
+        let opening: Vec<u16> = (0..5).map(|_| first.next(&mut random)).collect();
+        assert_eq!(opening, [1, 2, 3, 4, 5]);
+        (100..120).for_each(|value| first.learn(value, Feedback::Good));
+        first.learn(50, Feedback::Marked);
+        let recycled: Vec<u16> = (0..20).map(|_| first.next(&mut random)).collect();
+        assert_eq!(recycled, (100..120).collect::<Vec<u16>>());
+        assert!(first.next(&mut random) < 8);
+    }
+
     fn take(reps: &mut Reps, now: Time, count: usize) -> Vec<u16> {
         let mut random = Stream::new(1, 0, Purpose::Transport);
         (0..count).map(|_| reps.next(now, &mut random)).collect()
@@ -105,7 +157,7 @@ mod tests {
     /// Good values come back oldest first, each once; the ninth overwrites the first.
     #[test]
     fn good_values_are_used_once_oldest_first() {
-        let mut reps = Reps::new(64);
+        let mut reps = Reps::new(64, FREEZE);
         (100..109).for_each(|value| reps.learn(Time(0), value, Feedback::Good));
         assert_eq!(take(&mut reps, Time(0), 8), (101..109).collect::<Vec<u16>>());
         assert!(take(&mut reps, Time(0), 20).iter().all(|value| *value < 64), "then random ones");
@@ -114,7 +166,7 @@ mod tests {
     /// A timeout freezes: known values in turn, used or not, until 10 ms have passed; then it explores.
     #[test]
     fn a_timeout_freezes_then_explores() {
-        let mut reps = Reps::new(64);
+        let mut reps = Reps::new(64, FREEZE);
         [200, 201].iter().for_each(|value| reps.learn(Time(0), *value, Feedback::Good));
         take(&mut reps, Time(0), 2);
         reps.learn(Time(0), 0, Feedback::TimedOut);

@@ -1,4 +1,17 @@
 //! UET endpoints against each other, over lines that lose, mark, trim and delay.
+//!
+//! - this file: what tests share; windows, timeouts, contexts, the NIC
+//! - `modes`: delivery modes and operations
+//! - `life`: how contexts begin, run out, end and fail
+//! - `loss`: losses inferred; a receiver that cannot keep up
+//! - `credit`: RCCC
+//! - `property`: everything at once, at random
+
+mod credit;
+mod life;
+mod loss;
+mod modes;
+mod property;
 
 use std::collections::BTreeMap;
 
@@ -6,9 +19,12 @@ use fabric::engine::timers::Timers;
 use fabric::ids::MessageId;
 use fabric::probe::EndpointCounters;
 use fabric::units::{Rate, Span, Time};
-use proptest::prelude::*;
 
-use super::config::Spraying;
+use fabric::endpoint::Completion;
+use fabric::packet::flags;
+
+use super::config::{Delivery, Spraying};
+use super::header::{Data, Op, UNKNOWN};
 use super::nscc::Nscc;
 use super::*;
 use crate::common::pair::{Bench, Fate};
@@ -27,7 +43,7 @@ fn htsim() -> UetConfig {
 }
 
 fn specification() -> UetConfig {
-    UetConfig::new(RATE, base_rtt(), true)
+    UetConfig { random_start_psn: false, ..UetConfig::new(RATE, base_rtt(), true) }
 }
 
 fn bench<F>(hosts: u32, config: &UetConfig, fate: F) -> Bench<Uet<Nscc>, F>
@@ -203,7 +219,10 @@ fn the_scope_of_a_context_orders_messages() {
             bench.endpoint(0).senders().count(),
         )
     };
-    let (order, spread, contexts) = run(&specification());
+    let in_turn = run(&specification());
+    assert_eq!((in_turn.0, in_turn.2), (vec![0, 1, 2, 3], 1));
+    assert!(in_turn.1 < RATE.time_for(16 * 4_202), "in turns: {}", in_turn.1);
+    let (order, spread, contexts) = run(&UetConfig { interleave: u32::MAX, ..specification() });
     assert_eq!((order, contexts), (vec![0, 1, 2, 3], 1));
     assert!(spread > RATE.time_for(1_100_000), "one after the other: {spread}");
     let (order, spread, contexts) = run(&htsim());
@@ -255,7 +274,19 @@ fn offered(config: UetConfig, polls: usize, paused: u8) -> Vec<Option<Kind>> {
         completions: &mut Vec::new(),
         counters: &mut counters,
     };
-    let header = Data { spdcid: 0, dpdcid: UNKNOWN, message: 0, payload: 10, message_bytes: 1_000 };
+    let header = Data {
+        spdcid: 0,
+        dpdcid: UNKNOWN,
+        message: 0,
+        payload: 10,
+        delivery: Delivery::Rud,
+        op: Op::Send,
+        message_bytes: 1_000,
+        ccc: 0,
+        credit_target: 0,
+        start_psn: 0,
+        offset: 0,
+    };
     for psn in 0..30 {
         let asking = Packet {
             src: HostId(1),
@@ -292,68 +323,4 @@ fn a_paused_class_waits() {
     assert_eq!(offered(htsim(), 12, data), [Some(Kind::Ack); 12]);
     assert_eq!(offered(htsim(), 12, control), [Some(Kind::Data); 12]);
     assert_eq!(offered(htsim(), 2, control | data), [None; 2]);
-}
-
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![
-        12 => Just(Fate::Arrive),
-        2 => (1u64..40).prop_map(|micros| Fate::Late(Span::from_micros(micros))),
-        1 => Just(Fate::Mark),
-        1 => any::<bool>().prop_map(|last_hop| Fate::Trim { last_hop }),
-        1 => Just(Fate::Lose),
-    ]
-}
-
-fn configuration() -> impl Strategy<Value = UetConfig> {
-    let spraying = prop_oneof![
-        Just(Spraying::Oblivious),
-        Just(Spraying::Bitmap),
-        Just(Spraying::Reps),
-        Just(Spraying::Mixed),
-        Just(Spraying::Ecmp),
-    ];
-    (spraying, any::<bool>(), 1u32..200).prop_map(|(spraying, reference, mp_range)| {
-        let config = if reference { htsim() } else { specification() };
-        UetConfig { spraying, mp_range, ..config }
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    /// Whatever the line does to packets and answers, every message between three hosts completes exactly
-    /// once at both ends, every byte is delivered once, and no context is left with anything in flight.
-    #[test]
-    fn every_message_completes_once(
-        config in configuration(),
-        fates in proptest::collection::vec(fate(), 1..300),
-        sizes in proptest::collection::vec(1u64..300_000, 1..12),
-    ) {
-        let mut next = 0;
-        let mut bench = bench(3, &config, |_, packet| {
-            next += 1;
-            // After some thousand packets the line heals, so that a run ends.
-            let fate = if next < 5_000 { fates[next % fates.len()] } else { Fate::Arrive };
-            match fate {
-                Fate::Trim { .. } if packet.kind != Kind::Data => Fate::Lose,
-                Fate::Mark if !packet.has(flags::ECN_CAPABLE) => Fate::Arrive,
-                fate => fate,
-            }
-        });
-        for (id, bytes) in sizes.iter().enumerate() {
-            let (src, hop) = (id as u32 % 3, 1 + id as u32 / 3 % 2);
-            bench.post(src, message(id as u32, (src + hop) % 3, *bytes));
-        }
-        prop_assert!(bench.run(FOREVER), "something is left to happen");
-        for received in [true, false] {
-            let mut ids: Vec<u32> = completions(&bench, received).iter().map(|done| done.0).collect();
-            ids.sort_unstable();
-            prop_assert_eq!(ids, (0..sizes.len() as u32).collect::<Vec<u32>>());
-        }
-        let delivered: u64 = (0..3).map(|host| bench.counters(host).delivered_bytes).sum();
-        prop_assert_eq!(delivered, sizes.iter().sum::<u64>());
-        for state in (0..3).flat_map(|host| bench.endpoint(host).senders()) {
-            prop_assert_eq!((state.in_flight, state.backlog), (0, 0), "{:?}", state);
-        }
-    }
 }
