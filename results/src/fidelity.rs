@@ -98,7 +98,12 @@ impl Check {
 
     /// A figure that agrees when the range of `ours` over seeds reaches into `low` to `high`: what a
     /// single run of a reference can be held to.
-    pub fn of_range(compared: &str, ours: &[f64], reference: f64, (low, high): (f64, f64)) -> Check {
+    pub fn of_range(
+        compared: &str,
+        ours: &[f64],
+        reference: f64,
+        (low, high): (f64, f64),
+    ) -> Check {
         let check = Check::of_mean(compared, ours, reference, (low, high));
         Check { agrees: check.ours_min <= high && check.ours_max >= low, ..check }
     }

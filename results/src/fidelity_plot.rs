@@ -36,7 +36,8 @@ struct Line {
 /// What the drawing library reports; nothing a user can cause.
 pub fn svg(fidelity: &Fidelity) -> Result<String, String> {
     let rows = fidelity.groups.iter().flat_map(|group| &group.rows);
-    let lines: Vec<Line> = rows.flat_map(|row| row.checks.iter().filter_map(|c| line(row, c))).collect();
+    let lines: Vec<Line> =
+        rows.flat_map(|row| row.checks.iter().filter_map(|c| line(row, c))).collect();
     let mut text = String::new();
     draw(&mut text, &lines).map_err(|error| error.to_string())?;
     Ok(text)
@@ -117,7 +118,11 @@ mod tests {
     #[test]
     fn every_check_has_a_line() {
         let svg = svg(&fidelity()).unwrap();
-        assert_eq!(svg.matches("perm, 400 Gb/s").count(), 4, "the one with reference zero has none");
+        assert_eq!(
+            svg.matches("perm, 400 Gb/s").count(),
+            4,
+            "the one with reference zero has none"
+        );
         assert_eq!(svg.matches("<circle").count(), 3);
         assert!(crate::plot::png(&svg).unwrap().starts_with(b"\x89PNG"));
     }

@@ -1,5 +1,6 @@
 //! UET end to end: every way of losing packets, every option, all messages exactly once.
 
+use fabric::units::Time;
 use results::summary::Figures;
 use ultraloom_tests::{figures, run};
 
@@ -130,4 +131,95 @@ fn control_may_share_by_weight() {
     let (first, weighted) = (run(""), run("control_weight = 1"));
     assert_eq!((first.completed, weighted.completed), (16, 16));
     assert_ne!(first.digest, weighted.digest);
+}
+
+/// Every delivery mode and operation brings all flows of a permutation home, with loss on every link.
+#[test]
+fn every_mode_and_operation_finishes_under_loss() {
+    for options in [
+        "delivery = \"rod\"",
+        "delivery = \"rudi\"",
+        "operation = \"write\"",
+        "operation = \"read\"",
+        "operation = \"tagged-send\"\nrendezvous = \"64 KiB\"\nreceive_delay = \"5 us\"",
+        "delivery = \"rod\"\noperation = \"read\"",
+        "congestion = \"rccc\"",
+        "congestion = \"nscc+rccc\"",
+        "congestion = \"dctcp\"",
+        "spraying = \"reps-first\"",
+        "spraying = \"round-robin\"",
+        "spraying = \"flowlet\"",
+        "trimming = false\nloss_inference = \"receiver\"",
+        "trimming = false\nloss_inference = \"sleek\"",
+        "tail_probe = \"40 us\"",
+        "pdcs = 4\ntarget_pdcs = 2\npdc_idle = \"20 us\"\nnack_retry = \"30 us\"",
+    ] {
+        let text = format!(
+            "[topology]\nhosts = 32\n[link]\nfer = 1e-3\n[transport]\n{options}\n[workload]\n\
+             kind = \"permutation\"\nbytes = \"300 KB\"\n"
+        );
+        let outcome = run(&text);
+        assert_eq!(outcome.unfinished, Vec::<String>::new(), "{options}");
+        let messages = &outcome.flows[0].messages;
+        assert!(messages.iter().all(|m| m.received < Time::NEVER), "{options}");
+        let found = &outcome.summary.variants[0].figures;
+        assert!(found.packets.retransmitted > 0, "{options}: the links lose packets");
+    }
+}
+
+/// Datagrams that are lost stay lost, and nobody waits for them.
+#[test]
+fn datagrams_stay_lost() {
+    let text = "[topology]\nhosts = 128\n[link]\nfer = 0.02\n[transport]\ndelivery = \"uud\"\n\
+        [workload]\nkind = \"permutation\"\nbytes = 4096\n";
+    let outcome = run(text);
+    let found = &outcome.summary.variants[0].figures;
+    assert_eq!((found.completed, found.packets.retransmitted, found.packets.acks), (128, 0, 0));
+    let lost = outcome.flows[0].messages.iter().filter(|m| m.received == Time::NEVER).count();
+    assert_eq!(lost as u64, found.packets.dropped);
+    assert!(lost > 0);
+}
+
+/// Under 15:1, credit is fair: the slowest flow takes at most a tenth longer than the fastest.
+#[test]
+fn credit_is_fair() {
+    for congestion in ["rccc", "nscc+rccc"] {
+        let found = figures(&format!(
+            "[topology]\nkind = \"single-switch\"\nhosts = 16\n[transport]\n\
+             congestion = {congestion:?}\n[workload]\nkind = \"incast\"\nbytes = \"16 MB\"\n"
+        ));
+        let ratio = found.fct_us.max / found.fct_us.min;
+        assert!(ratio <= 1.1, "{congestion}: {ratio}");
+        assert!(found.packets.credits > 0);
+    }
+}
+
+/// QuickAdapt under 127:1: windows become what gets through, so that after the first round trips hardly
+/// anything is trimmed; a constant window is trimmed on and on.
+#[test]
+fn quick_adapt_tames_an_incast() {
+    let trimmed = |congestion: &str| {
+        let found = figures(&format!(
+            "[topology]\nhosts = 128\n[transport]\ncongestion = {congestion:?}\n[workload]\n\
+             kind = \"incast\"\nbytes = \"2 MB\"\n"
+        ));
+        assert_eq!(found.completed, 127);
+        (found.packets.trimmed as f64 / found.packets.new as f64, found.makespan_us)
+    };
+    let (nscc, constant) = (trimmed("nscc"), trimmed("none"));
+    assert!(nscc.0 < 1.0 && constant.0 > 3.0 * nscc.0, "trims a packet: {nscc:?} and {constant:?}");
+    let ideal = 127.0 * 2_000_000.0 / 50_000.0;
+    assert!(nscc.1 < ideal * 1.12, "{} us, the last hop needs {ideal}", nscc.1);
+}
+
+/// A host that empties its receive buffer at a quarter of the rate holds its sender back without loss.
+#[test]
+fn a_slow_receiver_holds_its_sender_back() {
+    let found = figures(
+        "[topology]\nkind = \"single-switch\"\nhosts = 16\n[transport]\nreceive_rate = \"100 Gb/s\"\n\
+         receive_buffer = \"4 MiB\"\n[workload]\nkind = \"permutation\"\nbytes = \"16 MB\"\n",
+    );
+    assert_eq!((found.completed, found.packets.nacks), (16, 0));
+    let drain = (16_000_000.0 - 4_194_304.0) / 12_500.0;
+    assert!(found.fct_us.min > drain, "{} us, the host needs {drain}", found.fct_us.min);
 }

@@ -64,7 +64,9 @@ fn single_flows_agree() {
     assert!(checks.iter().any(|(_, ours, _)| (ours - 53.0499).abs() < 0.053));
     let read = |name: &str| std::fs::read(place.0.join("kept").join(name)).expect("a file");
     assert_eq!(serde_json::from_slice::<Value>(&read("validate.json")).expect("JSON"), value);
-    assert!(read("validate.svg").starts_with(b"<svg") && read("validate.png").starts_with(b"\x89PNG"));
+    assert!(
+        read("validate.svg").starts_with(b"<svg") && read("validate.png").starts_with(b"\x89PNG")
+    );
 }
 
 /// A permutation and an incast agree in mean, tail and retransmissions; the table says so line by line.
@@ -97,7 +99,9 @@ fn wrong_figures_differ() {
     assert_eq!(verdicts, [true, false]);
     let markdown = place.validate(&["--reference", "wrong.csv", "--output", "markdown"]);
     let text = String::from_utf8(markdown.stdout).expect("text");
-    assert!(text.contains("1 of 2 rows agree") && text.contains("|---") && text.contains("DIFFERS"));
+    assert!(
+        text.contains("1 of 2 rows agree") && text.contains("|---") && text.contains("DIFFERS")
+    );
 }
 
 /// Published results of the reference are run from their command lines.

@@ -67,9 +67,8 @@ pub fn single(hosts: u32, src: u32, dst: u32, bytes: u64) -> Matrix {
 pub fn all_pairs(hosts: u32, ranks: u32, bytes: u64) -> Matrix {
     let stride = hosts / ranks;
     let host = move |rank: u32| rank % ranks * stride;
-    let pairs = (1..ranks).flat_map(move |shift| {
-        (0..ranks).map(move |rank| (host(rank), host(rank + shift)))
-    });
+    let pairs = (1..ranks)
+        .flat_map(move |shift| (0..ranks).map(move |rank| (host(rank), host(rank + shift))));
     matrix(hosts, bytes, pairs)
 }
 
@@ -79,7 +78,8 @@ pub fn all_pairs(hosts: u32, ranks: u32, bytes: u64) -> Matrix {
 pub fn acknowledged_ring(hosts: u32, ranks: u32, bytes: u64) -> Matrix {
     let (stride, steps) = (hosts / ranks, 2 * (ranks - 1));
     let host = |place: u32| place % ranks * stride;
-    let ends = |chunk: u32| (0..steps).map(move |step| (host(chunk + step), host(chunk + step + 1)));
+    let ends =
+        |chunk: u32| (0..steps).map(move |step| (host(chunk + step), host(chunk + step + 1)));
     let mut matrix = matrix(hosts, bytes / u64::from(ranks), (0..ranks).flat_map(ends));
     for (place, connection) in matrix.connections.iter_mut().enumerate() {
         let (chunk, step) = (place as u32 / steps, place as u32 % steps);
@@ -89,11 +89,8 @@ pub fn acknowledged_ring(hosts: u32, ranks: u32, bytes: u64) -> Matrix {
         }
         connection.send_done = (step + 1 < steps).then_some(before);
     }
-    let trigger = |number: u32| Trigger {
-        id: u64::from(number) + 1,
-        kind: TriggerKind::Oneshot,
-        line: 0,
-    };
+    let trigger =
+        |number: u32| Trigger { id: u64::from(number) + 1, kind: TriggerKind::Oneshot, line: 0 };
     matrix.triggers = (0..ranks * (steps - 1)).map(trigger).collect();
     matrix
 }

@@ -10,7 +10,6 @@ use crate::uet::header::{Ack, Control, ControlType, UNKNOWN};
 use crate::uet::initiator::RETURN;
 use crate::uet::receiver::Reply;
 use crate::uet::sender::State;
-use crate::uet::target::Known;
 use crate::uet::{Uet, timer};
 
 /// Attempts to close after which the initiator forgets the context all the same.
@@ -89,7 +88,7 @@ impl<C: CongestionControl> Uet<C> {
         }
         let sender = &mut self.senders[spdcid as usize];
         debug_assert!(!sender.ready, "nothing waits on a context that closes");
-        self.free_senders.push(spdcid);
+        self.free_senders.push_back((cx.now, spdcid));
     }
 
     /// The target's side of a close. A second copy of the command is answered like the first.
@@ -117,18 +116,21 @@ impl<C: CongestionControl> Uet<C> {
     /// flight. One that ends before its last acknowledgement (the return direction of a PDC that is closed)
     /// leaves bytes that are reported with others, or not at all.
     fn settle(&mut self, ccc: u32) {
-        let ccc = &mut self.cccs[ccc as usize];
-        if ccc.members.iter().all(|member| self.senders[*member as usize].is_idle()) {
-            ccc.in_flight = 0;
+        let context = &mut self.cccs[ccc as usize];
+        let outstanding = |member: &u32| self.senders[*member as usize].has_outstanding();
+        if !context.members.iter().any(outstanding) {
+            context.in_flight = 0;
         }
+        self.kick_all(ccc);
     }
 
     /// Gives a closed receiver's place back. Its start is remembered, to know late copies by.
     pub(super) fn free_receiver(&mut self, cx: &mut HostCx<'_>, number: u32) {
         let receiver = &mut self.receivers[number as usize];
         receiver.open = false;
-        let known = Known { number, start: receiver.start, open: false };
-        self.by_initiator.insert((receiver.src, receiver.spdcid), known);
+        if let Some(known) = self.by_initiator.get_mut(&(receiver.src, receiver.spdcid)) {
+            known.open = false;
+        }
         self.free_receivers.push(number);
         self.targets -= 1;
         if let Some(back) = receiver.returns.take() {
@@ -152,7 +154,7 @@ impl<C: CongestionControl> Uet<C> {
         cx.timers.cancel(timer::of(back, timer::RTO));
         cx.timers.cancel(timer::of(back, timer::PROBE));
         if !ready {
-            self.free_senders.push(back);
+            self.free_senders.push_back((cx.now, back));
         }
     }
 

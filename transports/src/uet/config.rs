@@ -241,6 +241,8 @@ pub struct UetConfig {
     pub random_start_psn: bool,
     /// Packets that may be outstanding before the target has answered (12 bits of `psn_offset`).
     pub syn_range: u32,
+    /// How long a closed PDC's number rests before another one has it (`Syn_Retx_Safety_Time`).
+    pub syn_safety: Span,
     /// PDCs to one destination, which messages use in turn; they share a congestion control context.
     pub pdcs: u32,
     /// PDCs that a target has; `None`: as many as it takes.
@@ -308,6 +310,7 @@ impl UetConfig {
             interleave: 4,
             random_start_psn: true,
             syn_range: 4_095,
+            syn_safety: Span::from_millis(1),
             pdcs: 1,
             target_pdcs: None,
             pdc_idle: None,

@@ -4,6 +4,7 @@ use fabric::endpoint::{Completion, HostCx, Message};
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
+use fabric::units::Time;
 
 use crate::uet::ccc::Ccc;
 use crate::uet::config::{Delivery, Operation, PdcScope, UetConfig};
@@ -151,12 +152,14 @@ impl<C: CongestionControl> Uet<C> {
         destination.turn += 1;
         if let Some(&known) = destination.pdcs.get(place) {
             let sender = &mut self.senders[known as usize];
-            if sender.is_open() && sender.dst == dst {
+            // The place of a closed context may be another's by now.
+            let own = sender.dst == dst && !sender.is_return;
+            if own && sender.is_open() {
                 cx.timers.cancel(timer::of(known, timer::CLOSE));
                 return known;
             }
             // PSNs have run out: it closes, and another one takes over.
-            if sender.dst == dst && sender.state == State::Open {
+            if own && sender.state == State::Open {
                 sender.state = State::Quiesce;
                 if sender.is_idle() {
                     self.close(cx, known);
@@ -180,7 +183,15 @@ impl<C: CongestionControl> Uet<C> {
         self.opened += 1;
         let mut random = Stream::new(self.seed, entity, Purpose::Transport);
         let flow = random.bits();
-        let spdcid = self.free_senders.pop().unwrap_or(self.senders.len() as u32);
+        // A number rests before it is used again, so that no SYN of its last context is still under way.
+        let rested = |(since, _): &&(Time, u32)| *since + self.config.syn_safety <= cx.now;
+        let spdcid = match self.free_senders.front().filter(rested).copied() {
+            Some((_, place)) => {
+                self.free_senders.pop_front();
+                place
+            }
+            None => self.senders.len() as u32,
+        };
         // Within [2¹⁶, 2³¹), as the UEC reference provider draws it; where contexts begin at 0, one that
         // takes a closed one's place keeps its distance, so that the target tells them apart.
         let start = match self.senders.get(spdcid as usize) {
@@ -230,7 +241,7 @@ impl<C: CongestionControl> Uet<C> {
 
     /// The same for all senders of a congestion control context.
     #[inline]
-    fn kick_all(&mut self, ccc: u32) {
+    pub(super) fn kick_all(&mut self, ccc: u32) {
         for place in 0..self.cccs[ccc as usize].members.len() {
             self.kick(self.cccs[ccc as usize].members[place]);
         }
@@ -279,6 +290,8 @@ impl<C: CongestionControl> Uet<C> {
                 sender.on_ack(cx.now, packet.psn, &ack, ccc, &self.config, &self.parameters);
                 self.complete(cx, spdcid);
             }
+            // A late copy of a packet of the context that had this number before finds its target closed.
+            NackCode::InvDpdcid | NackCode::Closing if !sender.has_in_flight(packet.psn) => return,
             NackCode::InvDpdcid | NackCode::Closing => return self.fail(cx, spdcid),
             code => {
                 sender.on_nack(cx.now, packet.psn, &ack, ccc, &self.config, &self.parameters);

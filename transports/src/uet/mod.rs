@@ -44,6 +44,7 @@ use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
+use fabric::units::Time;
 
 use ccc::Ccc;
 use config::UetConfig;
@@ -109,8 +110,8 @@ pub struct Uet<C: CongestionControl> {
     /// For what belongs to the host, not to a context.
     random: Stream,
     senders: Vec<Sender>,
-    /// Places of closed senders.
-    free_senders: Vec<u32>,
+    /// Places of closed senders, and since when.
+    free_senders: VecDeque<(Time, u32)>,
     /// Senders opened so far: what their random streams are numbered by.
     opened: u32,
     cccs: Vec<Ccc<C>>,
@@ -155,7 +156,7 @@ impl<C: CongestionControl> Uet<C> {
             seed,
             random,
             senders: Vec::new(),
-            free_senders: Vec::new(),
+            free_senders: VecDeque::new(),
             opened: 0,
             cccs: Vec::new(),
             destinations: BTreeMap::new(),

@@ -140,6 +140,11 @@ impl Sender {
         within && (!named || ack.dpdcid == self.dpdcid || self.delivery == Delivery::Rudi)
     }
 
+    /// Whether `psn` is in flight.
+    pub(super) fn has_in_flight(&self, psn: u32) -> bool {
+        self.outstanding.in_flight(psn).is_some()
+    }
+
     /// Queues a message.
     pub(super) fn post<C: CongestionControl>(
         &mut self,
@@ -452,6 +457,11 @@ impl Sender {
         let wait =
             if backlog { config.base_rtt * 3 } else { config.base_rtt + config.target_delay() };
         (config.inference == LossInference::Sleek).then_some(wait)
+    }
+
+    /// Packets are in flight or lost.
+    pub(super) fn has_outstanding(&self) -> bool {
+        self.outstanding.span() > 0
     }
 
     /// Nothing is queued or outstanding.

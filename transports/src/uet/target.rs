@@ -22,6 +22,14 @@ pub(super) struct Known {
     /// First PSN: a SYN with another one is of a new PDC.
     pub(super) start: u32,
     pub(super) open: bool,
+    /// First PSN of the PDC before it, of which late copies may still arrive.
+    previous: Option<u32>,
+}
+
+impl Known {
+    fn new(number: u32, start: u32, previous: Option<u32>) -> Known {
+        Known { number, start, open: true, previous }
+    }
 }
 
 impl<C: CongestionControl> Uet<C> {
@@ -101,7 +109,9 @@ impl<C: CongestionControl> Uet<C> {
                 return Some(known.number);
             }
             // A copy of a packet that was acknowledged before its PDC was closed.
-            Some(known) if known.start == data.start_psn => {
+            Some(known)
+                if known.start == data.start_psn || known.previous == Some(data.start_psn) =>
+            {
                 self.refuse(cx, packet, data, NackCode::Closing);
                 return None;
             }
@@ -116,7 +126,8 @@ impl<C: CongestionControl> Uet<C> {
         }
         self.targets += 1;
         let number = self.add_receiver(packet, data);
-        self.by_initiator.insert(key, Known { number, start: data.start_psn, open: true });
+        let previous = self.by_initiator.get(&key).map(|known| known.start);
+        self.by_initiator.insert(key, Known::new(number, data.start_psn, previous));
         Some(number)
     }
 
@@ -135,7 +146,7 @@ impl<C: CongestionControl> Uet<C> {
         }
         let number = self.add_receiver(packet, data);
         self.senders[(data.dpdcid & !RETURN) as usize].returns = Some(number);
-        self.by_initiator.insert(key, Known { number, start: data.start_psn, open: true });
+        self.by_initiator.insert(key, Known::new(number, data.start_psn, None));
         Some(number)
     }
 

@@ -16,6 +16,7 @@ use topologies::build::{self, Common, LeafSpine};
 use topologies::error::TopologyError;
 use topologies::links;
 use topologies::placement::place;
+use transports::uet::config::{Delivery, Operation};
 use workloads::matrix::{self, Matrix};
 use workloads::{all_to_all, flows, patterns, ring};
 
@@ -25,7 +26,7 @@ use crate::scenario::model::{
     WorkloadKind,
 };
 use crate::scenario::tree;
-use behaviour::Behaviour;
+use behaviour::{Behaviour, TransportConfig};
 
 /// A variant, ready to run any of its workloads.
 pub struct Prepared {
@@ -102,6 +103,7 @@ impl Prepared {
             let count = ranks.count.unwrap_or(hosts);
             place(count, hosts, ranks.placement, seed).map_err(|error| wrong(error.to_string()))
         };
+        self.serves(workload).map_err(&wrong)?;
         match &workload.kind {
             WorkloadKind::Matrix(file) => {
                 let matrix = &self.matrices[&file.path];
@@ -130,6 +132,41 @@ impl Prepared {
                 all_to_all::all_to_all(hosts, &seat(ranks)?, *bytes, *window).map_err(wrong)
             }
         }
+    }
+}
+
+impl Prepared {
+    /// Whether the transport can do what the workload needs; else what the user has to mend.
+    fn serves(&self, workload: &Workload) -> Result<(), String> {
+        let TransportConfig::Uet(config) = &self.behaviour.transport else { return Ok(()) };
+        let (longest, collective) = match &workload.kind {
+            WorkloadKind::Matrix(file) => {
+                let flows = &self.matrices[&file.path].connections;
+                (flows.iter().map(|flow| flow.bytes).max().unwrap_or(0), false)
+            }
+            WorkloadKind::Permutation { bytes, .. } | WorkloadKind::Incast { bytes, .. } => {
+                (*bytes, false)
+            }
+            WorkloadKind::AllReduce { bytes, .. } | WorkloadKind::AllToAll { bytes, .. } => {
+                (*bytes, true)
+            }
+        };
+        let name = &workload.name;
+        if config.operation == Operation::Read && collective {
+            return Err(format!(
+                "`transport.operation` is read, which moves data to the host that posts; {name} needs \
+                 it to move to the other"
+            ));
+        }
+        if config.delivery == Delivery::Uud && (collective || longest > u64::from(config.payload)) {
+            return Err(format!(
+                "`transport.delivery` is uud, whose messages have one packet of at most {} B and may \
+                 get lost; {name} has messages of {longest} B{}",
+                config.payload,
+                if collective { " and waits for each" } else { "" }
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -206,7 +206,7 @@ mod tests {
             (
                 "\"reps\"",
                 "\"rep\"",
-                "`transport.spraying` is `rep`; expected oblivious, bitmap, reps, mixed or ecmp",
+                "`transport.spraying` is `rep`; expected oblivious, bitmap, reps, reps-first, mixed, round-robin, flowlet or ecmp",
                 "9:12",
                 "did you mean `reps`?",
             ),

@@ -160,6 +160,8 @@ options! {
         |config, value| config.target_pdcs = Some(value);
     /// Time after which an idle context is closed.
     pdc_idle: Span = Section::span, |config, value| config.pdc_idle = Some(value);
+    /// How long a closed context's number rests before another one has it.
+    syn_safety: Span = Section::span, |config, value| config.syn_safety = value;
     /// Whether contexts begin at random PSNs.
     random_start_psn: bool = Section::truth, |config, value| config.random_start_psn = value;
     /// Size of a bounded receive buffer.

@@ -91,8 +91,12 @@ pub fn order(rows: &[Row], outcomes: &[Outcome]) -> Vec<Verdict> {
             let compared = format!("mean, us: {better} ≤ {worse}");
             Some(Check::of_mean(&compared, &[ours], bound, (0.0, bound)))
         };
-        let pairs =
-            [("mixed", "reps"), ("mixed", "bitmap"), ("reps", "oblivious"), ("bitmap", "oblivious")];
+        let pairs = [
+            ("mixed", "reps"),
+            ("mixed", "bitmap"),
+            ("reps", "oblivious"),
+            ("bitmap", "oblivious"),
+        ];
         let checks: Vec<Check> = pairs.into_iter().filter_map(check).collect();
         if !checks.is_empty() {
             let setup = format!("nscc, order of spraying, {rest}");
@@ -133,7 +137,10 @@ mod tests {
     fn bounds_are_the_published_ones() {
         assert_eq!(agreed("perm", &[(101.9, 194.1, 936.0)]), [true, true, true]);
         assert_eq!(agreed("perm", &[(102.1, 193.9, 934.0)]), [false, false, false]);
-        assert_eq!(agreed("perm", &[(97.0, 210.0, 500.0), (103.0, 227.0, 1_700.0)]), [true, false, true]);
+        assert_eq!(
+            agreed("perm", &[(97.0, 210.0, 500.0), (103.0, 227.0, 1_700.0)]),
+            [true, false, true]
+        );
     }
 
     /// A single flow is held to one figure within 0.1 %.
@@ -166,8 +173,9 @@ mod tests {
     #[test]
     fn the_order_of_spraying_is_judged() {
         let setup = |spraying: &str| format!("nscc {spraying}, 4 links at 25%");
-        let rows: Vec<Row> =
-            ["mixed", "reps", "oblivious"].map(|s| row("perm", &setup(s), Expected::Nothing)).into();
+        let rows: Vec<Row> = ["mixed", "reps", "oblivious"]
+            .map(|s| row("perm", &setup(s), Expected::Nothing))
+            .into();
         let judge = |means: [f64; 3]| {
             let outcomes = means.map(|mean| Ok(samples(&[(mean, 0.0, 0.0)])));
             order(&rows, &outcomes).iter().map(|verdict| verdict.agrees).collect::<Vec<bool>>()

@@ -109,7 +109,8 @@ impl Flags {
 
     /// The same as a scenario.
     pub fn scenario(&self) -> String {
-        let mut text = format!("profile = \"htsim\"\nrun.until = \"{} us\"\n[topology]\n", self.end);
+        let mut text =
+            format!("profile = \"htsim\"\nrun.until = \"{} us\"\n[topology]\n", self.end);
         match (&self.topology, self.hosts) {
             (Some(file), _) => text += &format!("kind = \"file\"\nfile = {file:?}\n"),
             (None, Some(hosts)) => text += &format!("hosts = {hosts}\n"),
@@ -195,11 +196,13 @@ mod tests {
     #[test]
     fn defaults_are_the_reference_ones() {
         let text = Flags::parse("x -tm m.cm").unwrap().scenario();
-        for key in ["congestion = \"nscc\"", "spraying = \"mixed\"", "entropy_values = 64", "100000 Mb/s"]
+        for key in
+            ["congestion = \"nscc\"", "spraying = \"mixed\"", "entropy_values = 64", "100000 Mb/s"]
         {
             assert!(text.contains(key), "{key} in {text}");
         }
-        let text = Flags::parse("x -tm m.cm -topo t.topo -sender_cc -receiver_cc").unwrap().scenario();
+        let text =
+            Flags::parse("x -tm m.cm -topo t.topo -sender_cc -receiver_cc").unwrap().scenario();
         assert!(text.contains("kind = \"file\"\nfile = \"t.topo\"") && !text.contains("link_rate"));
         assert!(text.contains("congestion = \"nscc+rccc\""));
         assert!(Flags::parse("x -tm m.cm -paths 1").unwrap().scenario().contains("\"ecmp\""));

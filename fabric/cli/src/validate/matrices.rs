@@ -96,7 +96,9 @@ mod tests {
     /// A name that follows no rule is an error that lists the rules.
     #[test]
     fn other_names_are_refused() {
-        for case in ["", "perm", "perm128_2MB", "incast_1MB_128", "one_2MB", "ring0_1MB_8", "x_1MB_8"] {
+        for case in
+            ["", "perm", "perm128_2MB", "incast_1MB_128", "one_2MB", "ring0_1MB_8", "x_1MB_8"]
+        {
             let error = by_name(case).unwrap_err();
             assert!(error.starts_with(&format!("`{case}` names no matrix")), "{error}");
         }

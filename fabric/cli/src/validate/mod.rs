@@ -74,8 +74,7 @@ pub fn validate(arguments: &Validate) -> Result<ExitCode, UserError> {
 
 fn group(part: &Part, outcomes: &[run::Outcome]) -> Group {
     let held = part.rows.iter().zip(outcomes).filter(|(row, _)| row.expected != Expected::Nothing);
-    let mut verdicts: Vec<_> =
-        held.map(|(row, outcome)| compare::verdict(row, outcome)).collect();
+    let mut verdicts: Vec<_> = held.map(|(row, outcome)| compare::verdict(row, outcome)).collect();
     verdicts.extend(compare::order(&part.rows, outcomes));
     let needed = (verdicts.len() as u64).saturating_sub(part.spare);
     Group::new(part.name, needed, verdicts)
@@ -99,7 +98,8 @@ fn parts(arguments: &Validate) -> Result<Vec<Part>, UserError> {
     }
     parts.retain(|part| !part.rows.is_empty());
     if parts.is_empty() {
-        let help = "a row is its case, rate and set-up, for example `perm128_s1_2MB 400 nscc mixed`";
+        let help =
+            "a row is its case, rate and set-up, for example `perm128_s1_2MB 400 nscc mixed`";
         return Err(UserError::new(format!("no row contains `{text}`")).help(help));
     }
     Ok(parts)

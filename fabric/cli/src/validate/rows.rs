@@ -94,8 +94,7 @@ pub fn recorded(path: Option<&Path>) -> Result<Vec<Row>, UserError> {
     };
     let mut rows: Vec<Row> = Vec::new();
     for line in lines::<Line>(&source)? {
-        let sample =
-            Sample { mean_us: line.mean_us, max_us: line.max_us, retransmitted: line.rtx };
+        let sample = Sample { mean_us: line.mean_us, max_us: line.max_us, retransmitted: line.rtx };
         let known = rows.iter_mut().find(|row| {
             (&row.case, &row.setup) == (&line.case, &line.setup) && row.gbps == line.gbps
         });
@@ -225,7 +224,8 @@ mod tests {
     /// A file that is not such a table is an error with the line.
     #[test]
     fn a_wrong_table_has_a_place() {
-        let text = "case,gbps,setup,mean_us,max_us,rtx\none,400,nscc mixed,1,2,3\none,fast,x,1,2,3\n";
+        let text =
+            "case,gbps,setup,mean_us,max_us,rtx\none,400,nscc mixed,1,2,3\none,fast,x,1,2,3\n";
         let source = Source { name: "r.csv".into(), text: text.into(), folder: None };
         let Err(error) = lines::<Line>(&Arc::new(source)) else { panic!("refused") };
         assert!(error.render().contains("r.csv:3:1"), "{}", error.render());

@@ -114,7 +114,9 @@ fn bar(jobs: u64, show: bool) -> ProgressBar {
     if !show {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    if let Ok(style) = ProgressStyle::with_template("[{bar:24}] {pos}/{len} runs, {eta} left, {msg}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("[{bar:24}] {pos}/{len} runs, {eta} left, {msg}")
+    {
         bar.set_style(style.progress_chars("=> "));
     }
     bar

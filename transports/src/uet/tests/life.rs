@@ -79,11 +79,14 @@ fn an_idle_context_is_closed() {
     assert_eq!(close.len(), 1);
     assert_eq!(close[0].1.psn, 3, "after three packets");
     assert_eq!(close[0].0, completions(&bench, false)[0].1 + idle);
+    let places = |bench: &Bench<Uet<Nscc>, _>| bench.endpoint(0).senders().count();
     bench.post(0, message(1, 1, 10_000));
     assert!(bench.run(FOREVER));
-    let counters = bench.counters(0);
-    assert_eq!((counters.pdcs, counters.closes), (2, 2));
-    assert_eq!(bench.endpoint(0).senders().count(), 1, "one place for both");
+    assert_eq!((bench.counters(0).pdcs, bench.counters(0).closes, places(&bench)), (2, 2, 2));
+    bench.now += config.syn_safety;
+    bench.post(0, message(2, 1, 10_000));
+    assert!(bench.run(FOREVER));
+    assert_eq!((bench.counters(0).pdcs, places(&bench)), (3, 2), "rested places are used again");
 }
 
 /// A close whose answer is lost is commanded again, and answered again.

@@ -1,12 +1,14 @@
 //! UET endpoints against each other, over lines that lose, mark, trim and delay.
 //!
 //! - this file: what tests share; windows, timeouts, contexts, the NIC
+//! - `answers`: when a receiver answers, and what it says
 //! - `modes`: delivery modes and operations
 //! - `life`: how contexts begin, run out, end and fail
 //! - `loss`: losses inferred; a receiver that cannot keep up
 //! - `credit`: RCCC
 //! - `property`: everything at once, at random
 
+mod answers;
 mod credit;
 mod life;
 mod loss;

@@ -78,7 +78,7 @@ fn configuration() -> impl Strategy<Value = UetConfig> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     /// Whatever the line does to packets and answers, every message between three hosts completes exactly
     /// once at both ends, every byte is delivered once, and no context is left with anything in flight.
