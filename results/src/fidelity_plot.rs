@@ -120,10 +120,10 @@ mod tests {
         let svg = svg(&fidelity()).unwrap();
         assert_eq!(
             svg.matches("perm, 400 Gb/s").count(),
-            3,
+            4,
             "the one with reference zero has none"
         );
-        assert_eq!(svg.matches("<circle").count(), 2);
+        assert_eq!(svg.matches("<circle").count(), 3);
         assert!(crate::plot::png(&svg).unwrap().starts_with(b"\x89PNG"));
     }
 }
