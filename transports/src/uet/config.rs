@@ -235,7 +235,8 @@ pub struct UetConfig {
     pub receive_delay: Span,
     /// Whether messages of one packet have short SES headers (20 or 32 bytes instead of 44).
     pub short_headers: bool,
-    /// Packets of a message before it is another one's turn on the same PDC.
+    /// Packets of a message before it is another one's turn on the same PDC. Messages of one pair of
+    /// processes follow each other, those of several take turns; hosts here have one process each.
     pub interleave: u32,
     /// Whether PDCs begin at random PSNs (specification) or at 0 (htsim).
     pub random_start_psn: bool,
@@ -307,7 +308,7 @@ impl UetConfig {
             rendezvous: None,
             receive_delay: Span::ZERO,
             short_headers: true,
-            interleave: 4,
+            interleave: u32::MAX,
             random_start_psn: true,
             syn_range: 4_095,
             syn_safety: Span::from_millis(1),
@@ -353,7 +354,6 @@ impl UetConfig {
             control_weight: Some(10),
             timeout_keeps_entropy: false,
             short_headers: false,
-            interleave: u32::MAX,
             random_start_psn: false,
             syn_range: u32::MAX,
             max_timeouts: None,
