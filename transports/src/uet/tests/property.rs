@@ -64,6 +64,7 @@ fn configuration() -> impl Strategy<Value = UetConfig> {
                 rccc: credit.then(|| config.default_rccc()),
                 random_start_psn: start,
                 mp_range,
+                interleave: if delivery == Delivery::Rod { u32::MAX } else { 1 + mp_range % 8 },
                 pdcs,
                 pdc_scope: if message { PdcScope::Message } else { PdcScope::Destination },
                 // Contexts that are never closed never make room for others.
