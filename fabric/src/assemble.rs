@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::{Buffer, FabricConfig, SharedBuffer};
+use crate::convergence::route_changes;
 use crate::endpoint::Endpoint;
-use crate::engine::shard::{Node, PortFault, Role, Shard};
+use crate::engine::shard::{Node, NodeFault, PortFault, Role, Shard};
 use crate::error::AssembleError;
-use crate::fault::{Change, Direction, Fault};
+use crate::fault::{Change, Direction, Fault, SwitchFault, link_changes};
 use crate::graph::Graph;
 use crate::ids::{HostId, NodeId, PortId};
 use crate::link::{FrameErrors, cells, llr_answer};
@@ -42,6 +43,8 @@ pub struct Parts<'a, E, P> {
     pub shard_of: &'a [u32],
     /// Changes of links.
     pub faults: &'a [Fault],
+    /// Switches that fail or come back.
+    pub switch_faults: &'a [SwitchFault],
     /// Seed of all random streams.
     pub seed: u64,
 }
@@ -57,7 +60,7 @@ pub(crate) struct Layout {
     /// The link of each port.
     link: Vec<u32>,
     /// The ports of each link, at its ends `a` and `b`.
-    ends: Vec<(u32, u32)>,
+    pub(crate) ends: Vec<(u32, u32)>,
 }
 
 impl Layout {
@@ -95,7 +98,7 @@ impl Layout {
         layout
     }
 
-    fn ports_of(&self, node: NodeId) -> std::ops::Range<u32> {
+    pub(crate) fn ports_of(&self, node: NodeId) -> std::ops::Range<u32> {
         self.first[node.index()]..self.first[node.index() + 1]
     }
 
@@ -298,7 +301,7 @@ impl<'a> Builder<'a> {
         for (number, group) in parts.couplings.iter().enumerate() {
             group.iter().for_each(|host| groups[host.index()] = Some(number as u32));
         }
-        let mut faults = self.port_faults(parts.faults);
+        let mut faults = self.node_faults(parts.faults, parts.switch_faults);
         let mut stock: Vec<Option<(E, P)>> =
             parts.endpoints.into_iter().zip(parts.programs).map(Some).collect();
         let mut shards = Vec::with_capacity(self.shards);
@@ -435,15 +438,37 @@ impl<'a> Builder<'a> {
             _ => self.layout.mmu(self.graph, self.config, node)?.map(Guard::Pauses),
         };
         let shared = guard.map(|guard| Box::new(SharedState::new(guard, retry)));
-        Ok(Switch { route: spec.route, salt, shared, retry })
+        let routing = (&self.config.routing, self.seed, node.0);
+        Ok(Switch::new(spec.route, salt, shared, retry, routing))
     }
 
-    /// Faults as changes of ports, by node, in order of time.
-    fn port_faults(&mut self, faults: &[Fault]) -> BTreeMap<u32, VecDeque<PortFault>> {
-        let mut sorted: Vec<&Fault> = faults.iter().collect();
-        sorted.sort_by_key(|fault| fault.at);
-        let mut by_node: BTreeMap<u32, VecDeque<PortFault>> = BTreeMap::new();
-        for fault in sorted {
+    /// Faults as changes of nodes, by node, in order of time; simultaneous ones: links, switches, routes.
+    fn node_faults(
+        &mut self,
+        faults: &[Fault],
+        switch_faults: &[SwitchFault],
+    ) -> BTreeMap<u32, VecDeque<NodeFault>> {
+        let changes = link_changes(self.graph, faults, switch_faults);
+        let mut by_node = self.port_faults(&changes);
+        for fault in switch_faults.iter().filter(|fault| !fault.up) {
+            let list = by_node.entry(fault.switch.0).or_default();
+            list.push_back(NodeFault::Fail(fault.at));
+        }
+        if let Some(delay) = self.config.routing.convergence {
+            for (node, routes) in route_changes(self.graph, &changes, delay) {
+                let routes = routes.into_iter().map(|(at, detour)| NodeFault::Route(at, detour));
+                by_node.entry(node.0).or_default().extend(routes);
+            }
+        }
+        for list in by_node.values_mut() {
+            list.make_contiguous().sort_by_key(NodeFault::at);
+        }
+        by_node
+    }
+
+    fn port_faults(&mut self, changes: &[Fault]) -> BTreeMap<u32, VecDeque<NodeFault>> {
+        let mut by_node: BTreeMap<u32, VecDeque<NodeFault>> = BTreeMap::new();
+        for fault in changes {
             let (a, b) = self.layout.ends[fault.link.index()];
             let up = fault.direction != Direction::Down;
             let down = fault.direction != Direction::Up;
@@ -453,7 +478,7 @@ impl<'a> Builder<'a> {
                 if affected {
                     let node = self.layout.node[port as usize];
                     let change = self.port_fault(fault, port, sends);
-                    by_node.entry(node.0).or_default().push_back(change);
+                    by_node.entry(node.0).or_default().push_back(NodeFault::Port(change));
                 }
             }
         }

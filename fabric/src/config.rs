@@ -1,4 +1,4 @@
-//! How switches and NICs behave: classes, queues, marking, trimming, buffers.
+//! How switches and NICs behave: classes, queues, marking, trimming, buffers, routing.
 
 use crate::ids::Class;
 use crate::link::{CreditConfig, LinkConfig};
@@ -97,6 +97,33 @@ pub enum Buffer {
     Credits(CreditConfig),
 }
 
+/// By what a switch chooses among equal-cost ports on the way up. On the way down parallel links are
+/// always chosen by hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Choice {
+    /// Hash of flow, entropy value and the switch's salt (`uet-cc.md` §4).
+    #[default]
+    Ecmp,
+    /// The port with the fewest bytes queued; among several, the first from the hashed one on.
+    LeastQueue,
+    /// The shorter queue of two ports drawn at random.
+    TwoChoices,
+    /// Each port in turn.
+    RoundRobin,
+}
+
+/// How switches choose among equal ports, and how they learn of dead links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Routing {
+    /// Choice among equal ports.
+    pub choice: Choice,
+    /// Packets of a flow that follow each other within this time take the same port; `None`: every
+    /// packet chooses anew. Means nothing with [`Choice::Ecmp`].
+    pub flowlet_gap: Option<Span>,
+    /// From a change of a link to the moment at which all switches route by it; `None`: never.
+    pub convergence: Option<Span>,
+}
+
 /// Everything about the fabric that is not in the graph.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FabricConfig {
@@ -116,4 +143,6 @@ pub struct FabricConfig {
     pub pfc_bytes: u16,
     /// Errors and retry of links.
     pub link: LinkConfig,
+    /// Routing.
+    pub routing: Routing,
 }

@@ -1,6 +1,7 @@
-//! Timed changes of links.
+//! Timed changes of links and switches.
 
-use crate::ids::LinkId;
+use crate::graph::Graph;
+use crate::ids::{LinkId, NodeId};
 use crate::link::FrameErrors;
 use crate::units::{Ratio, Time};
 
@@ -55,4 +56,166 @@ pub struct Fault {
     pub direction: Direction,
     /// What.
     pub change: Change,
+}
+
+/// A switch that fails or comes back. While it is down all its links are, in both directions, whatever
+/// else is said of them; what stood in its queues is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SwitchFault {
+    /// When.
+    pub at: Time,
+    /// Which switch.
+    pub switch: NodeId,
+    /// Whether it comes back; else it fails.
+    pub up: bool,
+}
+
+/// Why a link is down, if it is.
+#[derive(Clone, Copy, Default)]
+struct LinkState {
+    /// Its own faults, upwards and downwards.
+    own: [bool; 2],
+    /// Ends that are down.
+    ends: u8,
+    /// What was last said of it, upwards and downwards.
+    told: [bool; 2],
+}
+
+impl LinkState {
+    /// The change that makes known how the link is now, if that is not what was last said.
+    fn tell(&mut self, at: Time, link: LinkId) -> [Option<Fault>; 2] {
+        let now = self.own.map(|own| own || self.ends > 0);
+        let was = std::mem::replace(&mut self.told, now);
+        let fault = |direction, down| {
+            let change = if down { Change::Down } else { Change::Up };
+            Some(Fault { at, link, direction, change })
+        };
+        let [up, down] = [now[0] != was[0], now[1] != was[1]];
+        if up && down && now[0] == now[1] {
+            return [fault(Direction::Both, now[0]), None];
+        }
+        [
+            up.then(|| fault(Direction::Up, now[0])).flatten(),
+            down.then(|| fault(Direction::Down, now[1])).flatten(),
+        ]
+    }
+}
+
+/// All changes of links in order of time, those by switches included: a link is up when nothing holds it
+/// down. Simultaneous ones are in the order given, those of switches last.
+pub(crate) fn link_changes(
+    graph: &Graph,
+    faults: &[Fault],
+    switch_faults: &[SwitchFault],
+) -> Vec<Fault> {
+    enum Event<'a> {
+        Link(&'a Fault),
+        Switch(&'a SwitchFault),
+    }
+    let links = faults.iter().map(|fault| (fault.at, Event::Link(fault)));
+    let switches = switch_faults.iter().map(|fault| (fault.at, Event::Switch(fault)));
+    let mut events: Vec<(Time, Event<'_>)> = links.chain(switches).collect();
+    if events.is_empty() {
+        return Vec::new();
+    }
+    events.sort_by_key(|event| event.0);
+    let mut states = vec![LinkState::default(); graph.links.len()];
+    let mut failed = vec![false; graph.nodes() as usize];
+    let mut changes = Vec::new();
+    for (at, event) in events {
+        match event {
+            Event::Link(fault) if matches!(fault.change, Change::Down | Change::Up) => {
+                let state = &mut states[fault.link.index()];
+                let down = fault.change == Change::Down;
+                for (place, other) in [Direction::Down, Direction::Up].into_iter().enumerate() {
+                    if fault.direction != other {
+                        state.own[place] = down;
+                    }
+                }
+                changes.extend(state.tell(at, fault.link).into_iter().flatten());
+            }
+            Event::Link(fault) => changes.push(*fault),
+            Event::Switch(fault) => {
+                let was = std::mem::replace(&mut failed[fault.switch.index()], !fault.up);
+                if was == fault.up {
+                    touch_links(graph, fault, &mut states, &mut changes);
+                }
+            }
+        }
+    }
+    changes
+}
+
+/// A switch changed: so do its links.
+fn touch_links(
+    graph: &Graph,
+    fault: &SwitchFault,
+    states: &mut [LinkState],
+    changes: &mut Vec<Fault>,
+) {
+    for (number, link) in graph.links.iter().enumerate() {
+        if link.a == fault.switch || link.b == fault.switch {
+            let state = &mut states[number];
+            state.ends = if fault.up { state.ends - 1 } else { state.ends + 1 };
+            let told = state.tell(fault.at, LinkId(number as u32));
+            changes.extend(told.into_iter().flatten());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Link;
+    use crate::units::{Rate, Span};
+
+    /// Two links in a row: node 0, node 1, node 2.
+    fn row() -> Graph {
+        let link = |a, b| Link {
+            a: NodeId(a),
+            b: NodeId(b),
+            rate: Rate::from_gbps(100),
+            delay: Span::from_nanos(1),
+        };
+        Graph { hosts: 3, links: vec![link(0, 1), link(1, 2)], ..Graph::default() }
+    }
+
+    fn link(at: u64, link: u32, direction: Direction, change: Change) -> Fault {
+        Fault { at: Time(at), link: LinkId(link), direction, change }
+    }
+
+    fn switch(at: u64, up: bool) -> SwitchFault {
+        SwitchFault { at: Time(at), switch: NodeId(1), up }
+    }
+
+    /// A failing switch takes its links down; a link whose own fault is still there stays down when the
+    /// switch is back, and saying the same twice changes nothing.
+    #[test]
+    fn a_link_is_up_when_nothing_holds_it_down() {
+        use Direction::Both;
+        let faults = [link(30, 0, Both, Change::Down), link(60, 0, Both, Change::Up)];
+        let switches = [switch(50, true), switch(10, false), switch(20, false)];
+        let expected = [
+            link(10, 0, Both, Change::Down),
+            link(10, 1, Both, Change::Down),
+            link(50, 1, Both, Change::Up),
+            link(60, 0, Both, Change::Up),
+        ];
+        assert_eq!(link_changes(&row(), &faults, &switches), expected);
+    }
+
+    /// A link that is down in one direction goes down in the other with its switch; rates pass through.
+    #[test]
+    fn directions_are_kept_apart() {
+        let rate = Change::Rate { ratio: Ratio::new(1, 2), queues: false };
+        let faults = [link(5, 0, Direction::Up, Change::Down), link(7, 0, Direction::Down, rate)];
+        let changes = link_changes(&row(), &faults, &[switch(9, false)]);
+        let expected = [
+            link(5, 0, Direction::Up, Change::Down),
+            link(7, 0, Direction::Down, rate),
+            link(9, 0, Direction::Down, Change::Down),
+            link(9, 1, Direction::Both, Change::Down),
+        ];
+        assert_eq!(changes, expected);
+    }
 }

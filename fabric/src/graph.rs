@@ -29,6 +29,13 @@ pub enum RouteRule {
 }
 
 impl RouteRule {
+    /// The hosts below this switch.
+    #[inline]
+    pub fn below(&self) -> std::ops::Range<u32> {
+        let RouteRule::UpDown { first_host, host_count, .. } = *self;
+        first_host..first_host + host_count
+    }
+
     /// The ports towards `dst`: the first and how many.
     #[inline]
     pub fn towards(&self, dst: HostId) -> (u16, u16) {

@@ -6,7 +6,8 @@
 //!
 //! # Map of the code
 //! - What a fabric is made of: [`graph`] (hosts, switches, links, routes), [`config`] (classes,
-//!   queues, buffers), [`link`] (frame errors, retry, credits), [`fault`] (timed changes of links)
+//!   queues, buffers, routing), [`link`] (frame errors, retry, credits), [`fault`] (timed changes of links
+//!   and switches), [`detour`] (ways around dead links), `convergence` (when they are taken)
 //! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
 //!   workloads)
 //! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
@@ -22,6 +23,8 @@
 pub(crate) mod arena;
 pub mod assemble;
 pub mod config;
+pub(crate) mod convergence;
+pub mod detour;
 pub mod digest;
 pub mod endpoint;
 pub mod engine;

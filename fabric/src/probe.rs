@@ -75,12 +75,14 @@ counters! {
         dropped_full,
         /// Packets dropped because the shared buffer was full (counted at the ingress port).
         dropped_buffer,
-        /// Packets lost because the link was down.
+        /// Packets lost because the link was down, or with the switch in whose queue they stood.
         dropped_link_down,
         /// Packets lost because they arrived in error at the other end of the link.
         dropped_error,
         /// Packets lost on the wire by a `drop` fault.
         dropped_injected,
+        /// Packets dropped because no port led to their destination (counted at the ingress port).
+        dropped_unroutable,
         /// Packets trimmed here.
         trimmed,
         /// Packets marked with congestion experienced here.
@@ -114,6 +116,7 @@ impl PortCounters {
             + self.dropped_link_down
             + self.dropped_error
             + self.dropped_injected
+            + self.dropped_unroutable
     }
 }
 

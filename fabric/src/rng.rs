@@ -23,6 +23,8 @@ pub enum Purpose {
     Placement = 4,
     /// Errors and drops of the link behind a port.
     Link = 8,
+    /// A switch's random choice among equal ports.
+    Choice = 11,
 }
 
 /// One entity's stream.

@@ -225,6 +225,7 @@ fn signals_take_effect_at_the_instant_they_are_sent() {
         couplings: &[group],
         shard_of: &shard_of,
         faults: &[],
+        switch_faults: &[],
         seed: 1,
     });
     let record = run.expect("it assembles").execute(2, Time(1 << 50), &Progress::default());

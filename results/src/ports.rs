@@ -18,7 +18,7 @@ pub struct PortSet {
 /// Counters in file order: name, meaning, value.
 type Counter = (&'static str, &'static str, &'static str, fn(&PortCounters) -> u64);
 
-const COUNTERS: [Counter; 18] = [
+const COUNTERS: [Counter; 19] = [
     ("packets", "", "packets sent: packet-hops", |c| c.packets),
     ("bytes", "B", "frame bytes sent, without preamble and gap", |c| c.bytes),
     ("dropped_full", "", "packets dropped because the queue was full", |c| c.dropped_full),
@@ -28,6 +28,9 @@ const COUNTERS: [Counter; 18] = [
     ("dropped_link_down", "", "packets lost because the link was down", |c| c.dropped_link_down),
     ("dropped_error", "", "packets that arrived in error at the other end", |c| c.dropped_error),
     ("dropped_injected", "", "packets lost on the wire by a fault", |c| c.dropped_injected),
+    ("dropped_unroutable", "", "packets that came in here and had no port to leave by", |c| {
+        c.dropped_unroutable
+    }),
     ("trimmed", "", "packets trimmed", |c| c.trimmed),
     ("ecn_marked", "", "packets marked", |c| c.ecn_marked),
     ("pauses_sent", "", "PFC pauses sent", |c| c.pauses_sent),
@@ -98,6 +101,6 @@ mod tests {
         };
         let file = bytes::Bytes::from(ports(&[set]));
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        assert_eq!(reader.schema().fields().len(), 23);
+        assert_eq!(reader.schema().fields().len(), 24);
     }
 }

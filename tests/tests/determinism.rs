@@ -13,13 +13,17 @@ const ALL_REDUCE: &str = "[topology]\nkind = \"leaf-spine\"\nhosts = 48\nhosts_p
 const FAULTS: &str = "[topology]\nhosts = 64\n[workload]\nkind = \"all-to-all\"\nbytes = \"20 KB\"\n\
     [[fault]]\nkind = \"link-down\"\nlink = [\"tor:0\", \"agg:0\"]\nat = \"5 us\"\n\
     [[fault]]\nkind = \"link-up\"\nlink = [\"tor:0\", \"agg:0\"]\nat = \"60 us\"\n";
+const ROUTING: &str = "[topology]\nhosts = 64\nrouting = { kind = \"least-queue\", flowlet_gap = \"1 us\",\
+    convergence = \"8 us\" }\n[workload]\nkind = \"all-to-all\"\nbytes = \"20 KB\"\n[[fault]]\n\
+    kind = \"switch-down\"\nswitch = \"core:1\"\nat = \"5 us\"\nuntil = \"60 us\"\n[[fault]]\n\
+    kind = \"link-flap\"\nlink = [\"tor:0\", \"agg:0\"]\nperiod = \"10 us\"\ndown = \"3 us\"\ncount = 4\n";
 const DROPS: &str = "[topology]\nhosts = 64\n[switch]\nlossless = false\nqueue = \"64 KiB\"\n\
     [transport]\nkind = \"roce\"\n[workload]\nkind = \"permutation\"\nbytes = \"300 KB\"\n";
 
-/// Six scenarios with different transports, losses and faults.
+/// Seven scenarios with different transports, losses and faults.
 #[test]
 fn digests_do_not_depend_on_threads_or_shards() {
-    for text in [UEC_PERMUTATION, UEC_INCAST, ROCE_INCAST, ALL_REDUCE, FAULTS, DROPS] {
+    for text in [UEC_PERMUTATION, UEC_INCAST, ROCE_INCAST, ALL_REDUCE, FAULTS, ROUTING, DROPS] {
         let digest = |threads, shards| {
             run_on(text, &[], threads, shards).summary.variants[0].figures.digest.clone()
         };

@@ -28,38 +28,35 @@ fn pick<'a>(random: &mut Stream, choices: &[&'a str]) -> &'a str {
     choices[random.below(choices.len() as u32) as usize]
 }
 
-/// The ends of every link of the switch that dies, and of the core link that flaps.
+/// A fabric of 16 hosts, the switch that dies, and the core link that flaps.
 struct Shape {
     topology: &'static str,
-    dead: &'static [(&'static str, &'static str)],
-    flapping: (&'static str, &'static str),
+    dies: &'static str,
+    flaps: (&'static str, &'static str),
 }
 
 const SHAPES: [Shape; 2] = [
     // k = 4: four core switches, each with one link to every pod.
     Shape {
         topology: "kind = \"fat-tree\"\nhosts = 16\n",
-        dead: &[("agg:1", "core:3"), ("agg:3", "core:3"), ("agg:5", "core:3"), ("agg:7", "core:3")],
-        flapping: ("agg:0", "core:0"),
+        dies: "core:3",
+        flaps: ("agg:0", "core:0"),
     },
     Shape {
         topology: "kind = \"leaf-spine\"\nhosts = 16\nhosts_per_leaf = 4\nspines = 4\n",
-        dead: &[
-            ("leaf:0", "spine:3"),
-            ("leaf:1", "spine:3"),
-            ("leaf:2", "spine:3"),
-            ("leaf:3", "spine:3"),
-        ],
-        flapping: ("leaf:0", "spine:0"),
+        dies: "spine:3",
+        flaps: ("leaf:0", "spine:0"),
     },
 ];
 
-fn link_fault(text: &mut String, kind: &str, (a, b): (&str, &str), at_us: u32) {
-    let _ = write!(
-        text,
-        "[[fault]]\nkind = \"link-{kind}\"\nlink = [{a:?}, {b:?}]\nat = \"{at_us} us\"\n"
-    );
-}
+/// How switches choose, and when they know of what is dead.
+const ROUTING: [&str; 5] = [
+    "",
+    "routing = { convergence = \"never\" }\n",
+    "routing = { kind = \"least-queue\", convergence = \"10 us\" }\n",
+    "routing = { kind = \"two-choices\", convergence = \"40 us\" }\n",
+    "routing = { kind = \"round-robin\", flowlet_gap = \"1 us\", convergence = \"5 us\" }\n",
+];
 
 /// The scenario that `seed` draws, and whether its mode promises order.
 fn scenario(seed: u64) -> (String, bool) {
@@ -67,7 +64,8 @@ fn scenario(seed: u64) -> (String, bool) {
     let random = &mut random;
     let shape = &SHAPES[random.below(2) as usize];
     let ordered = random.below(3) == 0;
-    let mut text = format!("seed = {seed}\n[topology]\n{}[transport]\n", shape.topology);
+    let mut text = format!("seed = {seed}\n[topology]\n{}", shape.topology);
+    let _ = writeln!(text, "{}[transport]", pick(random, &ROUTING));
     let _ = writeln!(text, "delivery = {:?}", if ordered { "rod" } else { "rud" });
     let operation = pick(random, &["send", "write", "read", "tagged-send"]);
     let _ = writeln!(text, "operation = {operation:?}");
@@ -93,16 +91,20 @@ fn scenario(seed: u64) -> (String, bool) {
         text += "[switch]\nqueue = \"40 KB\"\n";
     }
     text += "[[fault]]\nkind = \"drop-random\"\nratio = 1e-4\n";
-    for flap in 0..1 + random.below(4) {
-        let down = 5 + flap * 60 + random.below(20);
-        link_fault(&mut text, "down", shape.flapping, down);
-        link_fault(&mut text, "up", shape.flapping, down + 1 + random.below(30));
-    }
-    let dies = random.below(40);
-    for link in shape.dead {
-        link_fault(&mut text, "down", *link, dies);
-        link_fault(&mut text, "up", *link, dies + 400);
-    }
+    let ((a, b), switch) = (shape.flaps, shape.dies);
+    let (at, down, count) = (5 + random.below(20), 1 + random.below(30), 1 + random.below(4));
+    let _ = write!(
+        text,
+        "[[fault]]\nkind = \"link-flap\"\nlink = [{a:?}, {b:?}]\nat = \"{at} us\"\n\
+         period = \"60 us\"\ndown = \"{down} us\"\ncount = {count}\n"
+    );
+    let at = random.below(40);
+    let _ = write!(
+        text,
+        "[[fault]]\nkind = \"switch-down\"\nswitch = {switch:?}\nat = \"{at} us\"\n\
+         until = \"{} us\"\n",
+        at + 400
+    );
     let bytes = 1 + random.below(400_000);
     text += "[workload]\n";
     let _ = match random.below(if operation == "read" { 2 } else { 3 }) {
@@ -132,7 +134,8 @@ fn run(text: &str) -> RunRecord {
         programs: programs.programs,
         couplings: &programs.couplings,
         shard_of: &shard_of,
-        faults: &prepared.faults,
+        faults: &prepared.faults.links,
+        switch_faults: &prepared.faults.switches,
         seed: scenario.seed,
     });
     let run = assembled.unwrap_or_else(|error| panic!("{error}"));

@@ -211,7 +211,8 @@ pub fn assembled(
         programs: programs.programs,
         couplings: &programs.couplings,
         shard_of: &shard_of,
-        faults: &prepared.faults,
+        faults: &prepared.faults.links,
+        switch_faults: &prepared.faults.switches,
         seed,
     });
     run.map_err(|error| UserError::new(error.to_string()))

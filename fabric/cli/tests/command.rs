@@ -220,6 +220,36 @@ fn unknown_links_are_refused() {
     }
 }
 
+/// So are switches that are none, and faults whose times contradict each other.
+#[test]
+fn impossible_faults_are_refused() {
+    let place = Place::new("faults");
+    for (fault, part) in [
+        ("kind = \"switch-down\"", "`fault[0].switch` is missing"),
+        ("kind = \"switch-down\"\nswitch = \"host:1\"", "`host:1` is no switch"),
+        ("kind = \"switch-down\"\nswitch = \"spine:1\"", "there is no node `spine:1`"),
+        (
+            "kind = \"link-flap\"\nlink = [\"tor:0\", \"agg:0\"]\nperiod = \"1 us\"\ndown = \"1 us\"",
+            "`fault[0].down` is `1 us`; expected less than `period`, 1 us",
+        ),
+        ("kind = \"link-flip\"", "did you mean `link-flap`?"),
+    ] {
+        place.file("x.toml", &format!("{SMALL}[[fault]]\n{fault}\n"));
+        let message = place.refused(&["run", "x.toml"]);
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    for (routing, part) in [
+        ("{ kind = \"adaptive\" }", "expected ecmp, least-queue, two-choices or round-robin"),
+        ("{ flowlet_gap = \"1 us\" }", "unknown key `topology.routing.flowlet_gap`"),
+        ("{ convergence = \"soon\" }", "`topology.routing.convergence`"),
+    ] {
+        place.file("x.toml", SMALL);
+        let set = format!("topology.routing={routing}");
+        let message = place.refused(&["run", "x.toml", "--set", &set]);
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
 /// What cannot be read, or stands in the way, is said before anything runs.
 #[test]
 fn files_in_the_way_are_said() {

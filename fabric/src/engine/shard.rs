@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::detour::Detour;
 use crate::endpoint::Endpoint;
 use crate::fault::Change;
 use crate::ids::HostId;
@@ -43,6 +45,26 @@ pub(crate) struct PortFault {
     pub(crate) profile: u16,
 }
 
+/// A change that waits for a node.
+#[derive(Clone, Debug)]
+pub(crate) enum NodeFault {
+    /// One of its links changes.
+    Port(PortFault),
+    /// The switch fails: what stands in its queues is lost.
+    Fail(Time),
+    /// The switch's routes change; `None`: back to its rule.
+    Route(Time, Option<Arc<Detour>>),
+}
+
+impl NodeFault {
+    pub(crate) fn at(&self) -> Time {
+        match self {
+            NodeFault::Port(fault) => fault.at,
+            NodeFault::Fail(at) | NodeFault::Route(at, _) => *at,
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Shard<E, P> {
     pub(crate) nodes: Vec<Node>,
@@ -57,7 +79,7 @@ pub(crate) struct Shard<E, P> {
     /// Coupling groups: local nodes of their hosts.
     pub(crate) groups: Vec<Vec<u32>>,
     /// Changes to come, by local node, in order of time.
-    pub(crate) faults: BTreeMap<u32, VecDeque<PortFault>>,
+    pub(crate) faults: BTreeMap<u32, VecDeque<NodeFault>>,
     /// Local node of each host (only for hosts in coupling groups).
     pub(crate) group_nodes: BTreeMap<HostId, u32>,
     pub(crate) outlet: Outlet,
@@ -113,7 +135,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
             return Time::NEVER;
         }
         let first = self.faults.get(&node).and_then(VecDeque::front);
-        first.map_or(Time::NEVER, |fault| fault.at)
+        first.map_or(Time::NEVER, NodeFault::at)
     }
 
     fn run_until(&mut self, place: usize, start: Time, end: Time) -> Time {
@@ -192,13 +214,28 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         if list.is_empty() {
             self.faults.remove(&node);
         }
+        match fault {
+            NodeFault::Port(fault) => self.change_port(node, &fault),
+            NodeFault::Fail(at) => self.with_switch(node, |switch, ports, outlet| {
+                switch.fail(at, ports, outlet);
+            }),
+            NodeFault::Route(_, detour) => {
+                self.with_switch(node, |switch, _, _| switch.set_detour(detour));
+            }
+        }
+    }
+
+    fn change_port(&mut self, node: u32, fault: &PortFault) {
         let port = fault.port as usize;
         if fault.change.is_loss() {
             self.ports[port].change_link(fault.change, fault.sends);
             return;
         }
         match (fault.change, fault.sends) {
-            (Change::Down, true) => self.ports[port].special |= special::DOWN,
+            (Change::Down, true) => {
+                self.ports[port].special |= special::DOWN;
+                self.restart(node, fault);
+            }
             (Change::Up, true) => {
                 self.ports[port].special &= !special::DOWN;
                 // Credits of what was lost come back by counting anew.
@@ -207,6 +244,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
                     Role::Switch(_) => fault.at,
                 };
                 self.ports[port].send_credits(at, &mut self.outlet);
+                self.restart(node, fault);
             }
             (Change::Down, false) => self.down[port] = true,
             (Change::Up, false) => self.down[port] = false,
@@ -216,6 +254,35 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
             }
             _ => {}
         }
+    }
+
+    /// A link that goes down or comes up forgets what was paused, so that neither end waits for a resume
+    /// that was lost: the port sends (into the void, while the link is down), and says again what it
+    /// holds paused itself.
+    fn restart(&mut self, node: u32, fault: &PortFault) {
+        let place = fault.port as usize - self.nodes[node as usize].first as usize;
+        let port = &mut self.ports[fault.port as usize];
+        port.forget_peer();
+        if port.pausing != 0 {
+            port.request_pfc();
+        }
+        match self.nodes[node as usize].role {
+            Role::Host(_) => self.with_host(node, |host, _, _| host.poll_by(fault.at)),
+            Role::Switch(_) => {
+                self.with_switch(node, |switch, ports, _| switch.kick(ports, fault.at, place));
+            }
+        }
+    }
+
+    fn with_switch(
+        &mut self,
+        place: u32,
+        call: impl FnOnce(&mut Switch, &mut Ports<'_>, &mut Outlet),
+    ) {
+        let node = self.nodes[place as usize];
+        let Role::Switch(number) = node.role else { panic!("node {place} is no switch") };
+        let mut ports = view(&mut self.ports, &mut self.busy, &self.down, &self.profiles, node);
+        call(&mut self.switches[number as usize], &mut ports, &mut self.outlet);
     }
 
     /// Every packet of this shard stands in a queue or flies on a wire, and every pool is exact.

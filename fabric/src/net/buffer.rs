@@ -146,7 +146,7 @@ fn shift(shift: u32, rate: Rate, reference: Rate) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Buffer;
+    use crate::config::{Buffer, Routing};
 
     fn mmu(bytes: u64) -> Result<Mmu, u64> {
         let rate = Rate::from_gbps(100);
@@ -167,6 +167,7 @@ mod tests {
             host_latency: Span::ZERO,
             pfc_bytes: 64,
             link: Default::default(),
+            routing: Routing::default(),
         };
         Mmu::new(&fabric, &shared, &[(rate, Span::from_micros(1)); 4])
     }

@@ -155,6 +155,11 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         self.fill(now, node, outlet);
     }
 
+    /// Offers its ports to the transport at `at` at the latest.
+    pub(crate) fn poll_by(&mut self, at: Time) {
+        self.poll_at = self.poll_at.min(at);
+    }
+
     fn on_arrival(&mut self, port: usize, node: &mut Ports<'_>, outlet: &mut Outlet) {
         let (now, label) = outlet.land(node.first + port);
         if node.down[port] {

@@ -4,7 +4,7 @@
 //! - [`profile`]: its configuration, scaled and ready for the hot path
 //! - [`buffer`]: the shared buffer of a lossless switch, with PFC decisions
 //! - [`link`]: the link layer of a port: losses, [`llr`] (link-level retry), [`credit`]
-//! - [`route`]: the equal-cost choice by hash
+//! - [`route`]: the equal-cost choice by hash; [`steer`]: all other choices, and detours
 //! - [`switch`]: a window of a switch
 //! - [`host`]: a window of a host: NIC, transport, program
 //! - [`outlet`]: what departing packets touch: arena, wires, mail
@@ -18,4 +18,5 @@ pub(crate) mod outlet;
 pub(crate) mod port;
 pub(crate) mod profile;
 pub(crate) mod route;
+pub(crate) mod steer;
 pub(crate) mod switch;

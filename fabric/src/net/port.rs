@@ -386,6 +386,32 @@ impl Port {
         outlet.lose(now, self.id, victim);
     }
 
+    /// Takes one packet out of the queues and loses it; `None` when they are empty. The port must be idle.
+    pub(crate) fn discard(&mut self, now: Time, outlet: &mut Outlet) -> Option<Label> {
+        let class = self.occupied.trailing_zeros() as usize;
+        let label = self.queues.get_mut(class)?.pop().expect("an occupied class has a packet");
+        self.queued[class] -= u64::from(label.bytes);
+        if self.queues[class].len() == 0 {
+            self.occupied &= !(1 << class);
+        }
+        self.counters.dropped_link_down += 1;
+        outlet.lose(now, self.id, label);
+        Some(label)
+    }
+
+    /// A failed switch comes back with empty queues and holds nobody back.
+    pub(crate) fn reset(&mut self) {
+        self.pausing = 0;
+        self.due &= !due::PFC;
+        self.deficit = [0; CLASSES];
+        self.forget_peer();
+    }
+
+    /// The link goes down or comes up: what the peer had asked for is forgotten.
+    pub(crate) fn forget_peer(&mut self) {
+        self.paused = 0;
+    }
+
     /// Asks for a PFC frame with the present [`Port::pausing`] mask to be sent before anything else.
     pub(crate) fn request_pfc(&mut self) {
         self.due |= due::PFC;

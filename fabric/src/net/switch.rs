@@ -7,7 +7,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
+use crate::config::Routing;
+use crate::detour::Detour;
 use crate::graph::RouteRule;
 use crate::ids::Class;
 use crate::net::buffer::Mmu;
@@ -15,6 +18,7 @@ use crate::net::outlet::Outlet;
 use crate::net::port::Port;
 use crate::net::profile::PortProfile;
 use crate::net::route::{Salt, choose};
+use crate::net::steer::Steering;
 use crate::packet::Label;
 use crate::rng::mix64;
 use crate::units::Time;
@@ -32,6 +36,8 @@ pub(crate) const MAX_WINDOW: u64 = 1 << 32;
 pub(crate) struct Switch {
     pub(crate) route: RouteRule,
     pub(crate) salt: Salt,
+    /// How it chooses where that is not by hash over the rule's ports.
+    pub(crate) steering: Option<Box<Steering>>,
     /// The buffer of lossless classes, if it has any.
     pub(crate) shared: Option<Box<SharedState>>,
     /// Some port has link-level retry.
@@ -93,7 +99,117 @@ fn order_key(offset: u64, port: usize, turn: u64, index: usize) -> u64 {
     (offset << (PORT_BITS + INDEX_BITS)) | (port << INDEX_BITS) | index as u64
 }
 
+/// Where a packet of the window goes, asked when its time has come.
+trait Egress {
+    /// The port; `None` if there is no way.
+    fn port(
+        &mut self,
+        now: Time,
+        arrival: &Arrival,
+        node: &mut Ports<'_>,
+        outlet: &mut Outlet,
+    ) -> Option<u16>;
+}
+
+/// It was decided when the window began.
+struct Decided;
+
+impl Egress for Decided {
+    #[inline(always)]
+    fn port(
+        &mut self,
+        _: Time,
+        arrival: &Arrival,
+        _: &mut Ports<'_>,
+        _: &mut Outlet,
+    ) -> Option<u16> {
+        Some(arrival.egress)
+    }
+}
+
+/// It depends on what went before: queues, turns, flowlets.
+struct Late<'a> {
+    route: RouteRule,
+    salt: Salt,
+    steering: &'a mut Steering,
+}
+
+impl Egress for Late<'_> {
+    fn port(
+        &mut self,
+        now: Time,
+        arrival: &Arrival,
+        node: &mut Ports<'_>,
+        outlet: &mut Outlet,
+    ) -> Option<u16> {
+        // With per-queue buffers ports are served lazily, so a queue that is asked for is brought up to
+        // this moment; with a shared buffer all are, and these two lines do nothing.
+        let queue = |place: u16| {
+            let (port, busy) =
+                (&mut node.ports[usize::from(place)], &mut node.busy[usize::from(place)]);
+            port.serve(busy, now, &node.profiles[port.profile as usize], outlet);
+            port.queue_bytes()
+        };
+        self.steering.late(&self.route, self.salt, &arrival.label, now, queue)
+    }
+}
+
+/// A packet without a way ends here, counted where it came in.
+#[cold]
+fn lose_unroutable(now: Time, label: Label, node: &mut Ports<'_>, outlet: &mut Outlet) {
+    let port = &mut node.ports[usize::from(label.ingress)];
+    port.counters.dropped_unroutable += 1;
+    outlet.lose(now, port.id, label);
+}
+
 impl Switch {
+    /// A switch that routes by `route`; number, among all nodes, `node`.
+    pub(crate) fn new(
+        route: RouteRule,
+        salt: Salt,
+        shared: Option<Box<SharedState>>,
+        retry: bool,
+        (routing, seed, node): (&Routing, u64, u32),
+    ) -> Switch {
+        let RouteRule::UpDown { up_count, .. } = route;
+        let steering = Steering::new(routing, up_count, seed, node);
+        let steering = Some(Box::new(steering)).filter(|steering| !steering.is_idle());
+        Switch { route, salt, steering, shared, retry }
+    }
+
+    /// Exceptions from its rule from now on.
+    pub(crate) fn set_detour(&mut self, detour: Option<Arc<Detour>>) {
+        let plain = || Box::new(Steering::new(&Routing::default(), 0, 0, 0));
+        self.steering.get_or_insert_with(plain).set_detour(detour);
+        self.steering = self.steering.take().filter(|steering| !steering.is_idle());
+    }
+
+    /// The switch fails at `now`: what stands in its queues is lost, and whom it held back it forgets.
+    pub(crate) fn fail(&mut self, now: Time, node: &mut Ports<'_>, outlet: &mut Outlet) {
+        for place in 0..node.ports.len() {
+            node.busy[place] = Time::NEVER;
+            while let Some(label) = node.ports[place].discard(now, outlet) {
+                if let Some(shared) = &mut self.shared {
+                    shared.forget(node, now, label, outlet);
+                }
+            }
+        }
+        node.ports.iter_mut().for_each(Port::reset);
+        if let Some(shared) = &mut self.shared {
+            shared.departures.clear();
+        }
+    }
+
+    /// Starts the port if it is idle and has something to send.
+    pub(crate) fn kick(&mut self, node: &mut Ports<'_>, now: Time, place: usize) {
+        if let Some(shared) = &mut self.shared {
+            shared.kick(node, now, place);
+        } else if node.busy[place] == Time::NEVER || (self.retry && node.ports[place].waits()) {
+            let port = &mut node.ports[place];
+            node.busy[place] = port.start(now, &node.profiles[port.profile as usize]);
+        }
+    }
+
     /// Runs everything before `end`; returns when the next event is due.
     pub(crate) fn run(
         &mut self,
@@ -103,20 +219,39 @@ impl Switch {
         scratch: &mut Scratch,
         outlet: &mut Outlet,
     ) -> Time {
-        self.gather(&mut node, start, end, scratch, outlet);
+        if self.steering.is_none() {
+            self.gather::<false>(&mut node, start, end, scratch, outlet);
+        } else {
+            self.gather::<true>(&mut node, start, end, scratch, outlet);
+        }
         outlet.work.events += scratch.arrivals.len() as u64;
-        match (&mut self.shared, self.retry) {
-            (Some(shared), _) => shared.run(&mut node, start, end, scratch, outlet),
-            (None, false) => run_independent::<false>(&mut node, start, end, scratch, outlet),
-            (None, true) => run_independent::<true>(&mut node, start, end, scratch, outlet),
+        let steering = self.steering.as_deref_mut().filter(|steering| steering.is_late());
+        let late = steering.map(|steering| Late { route: self.route, salt: self.salt, steering });
+        match (&mut self.shared, late, self.retry) {
+            (None, None, false) => {
+                run_independent::<false, _>(Decided, &mut node, start, end, scratch, outlet);
+            }
+            (None, None, true) => {
+                run_independent::<true, _>(Decided, &mut node, start, end, scratch, outlet);
+            }
+            (None, Some(late), _) => {
+                run_independent::<true, _>(late, &mut node, start, end, scratch, outlet);
+            }
+            (Some(shared), None, _) => {
+                shared.run(Decided, &mut node, start, end, scratch, outlet);
+            }
+            (Some(shared), Some(late), _) => {
+                shared.run(late, &mut node, start, end, scratch, outlet);
+            }
         }
         scratch.arrivals.clear();
         scratch.order.clear();
         next_event(&node, outlet)
     }
 
-    /// Takes the window's arrivals off the wires, routes them, and sorts them by time.
-    fn gather(
+    /// Takes the window's arrivals off the wires, routes them, and sorts them by time. Only a switch with
+    /// steering is `STEERED`; all others look at their rule and nothing else.
+    fn gather<const STEERED: bool>(
         &self,
         node: &mut Ports<'_>,
         start: Time,
@@ -135,10 +270,19 @@ impl Switch {
                     continue;
                 }
                 label.ingress = ingress as u16;
-                let (first, choices) = self.route.towards(label.dst);
-                let egress = match choices {
-                    1 => first,
-                    _ => first + choose(&label, self.salt, choices),
+                let egress = if STEERED {
+                    let steering = self.steering.as_ref().expect("a steered switch has steering");
+                    let Some(egress) = steering.early(&self.route, self.salt, &label) else {
+                        lose_unroutable(at, label, node, outlet);
+                        continue;
+                    };
+                    egress
+                } else {
+                    let (first, choices) = self.route.towards(label.dst);
+                    match choices {
+                        1 => first,
+                        _ => first + choose(&label, self.salt, choices),
+                    }
                 };
                 let turn = mix64(at.0 ^ self.salt.0) & turns;
                 let index = scratch.arrivals.len();
@@ -159,7 +303,8 @@ fn unpack(key: u64, start: Time, arrivals: &[Arrival]) -> (Time, Arrival) {
 }
 
 /// With `RETRY`, a port may be waiting for link-level retry and not for a frame to end.
-fn run_independent<const RETRY: bool>(
+fn run_independent<const RETRY: bool, E: Egress>(
+    mut egress: E,
     node: &mut Ports<'_>,
     start: Time,
     end: Time,
@@ -168,7 +313,11 @@ fn run_independent<const RETRY: bool>(
 ) {
     for &key in &scratch.order {
         let (at, arrival) = unpack(key, start, &scratch.arrivals);
-        let egress = arrival.egress as usize;
+        let Some(egress) = egress.port(at, &arrival, node, outlet) else {
+            lose_unroutable(at, arrival.label, node, outlet);
+            continue;
+        };
+        let egress = usize::from(egress);
         let port = &mut node.ports[egress];
         let profile = &node.profiles[port.profile as usize];
         let busy = &mut node.busy[egress];
@@ -195,6 +344,7 @@ fn next_event(node: &Ports<'_>, outlet: &Outlet) -> Time {
 impl SharedState {
     fn run(
         &mut self,
+        mut egress: impl Egress,
         node: &mut Ports<'_>,
         start: Time,
         end: Time,
@@ -206,8 +356,10 @@ impl SharedState {
             self.serve(node, at, outlet);
             if arrival.label.class == Class::LINK {
                 self.on_link_frame(node, at, arrival.label, outlet);
+            } else if let Some(egress) = egress.port(at, &arrival, node, outlet) {
+                self.on_arrival(node, at, Arrival { egress, ..arrival }, outlet);
             } else {
-                self.on_arrival(node, at, arrival, outlet);
+                lose_unroutable(at, arrival.label, node, outlet);
             }
         }
         self.serve(node, Time(end.0 - 1), outlet);
@@ -290,6 +442,22 @@ impl SharedState {
             }
         }
         self.kick(node, now, place);
+    }
+
+    /// A packet was lost with the switch: its room is free.
+    fn forget(&mut self, node: &mut Ports<'_>, now: Time, label: Label, outlet: &mut Outlet) {
+        let ingress = usize::from(label.ingress);
+        let profile = &node.profiles[node.ports[ingress].profile as usize];
+        if profile.lossless & label.class.bit() == 0 {
+            return;
+        }
+        match &mut self.guard {
+            Guard::Pauses(mmu) => {
+                mmu.release(ingress, label.class.index(), u64::from(label.bytes));
+                mmu.may_resume(ingress, label.class.index());
+            }
+            Guard::Credits => node.ports[ingress].release(now, label, outlet),
+        }
     }
 
     /// A packet left: its room is free, and its upstream may be resumed.

@@ -1,11 +1,13 @@
 //! A small fabric and the simplest transport that can fill it, for tests of the engine itself.
 
 use fabric::assemble::{Parts, assemble};
-use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer};
+use fabric::config::{
+    Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Routing, Schedule, SharedBuffer,
+};
 use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::engine::Progress;
 use fabric::error::AssembleError;
-use fabric::fault::Fault;
+use fabric::fault::{Fault, SwitchFault};
 use fabric::graph::{Graph, Link, RouteRule, Switch};
 use fabric::ids::{Class, HostId, MessageId, NodeId};
 use fabric::link::LinkConfig;
@@ -187,6 +189,7 @@ pub(crate) fn config(limit: u64, overflow: Overflow) -> FabricConfig {
         host_latency: Span::ZERO,
         pfc_bytes: 64,
         link: LinkConfig::default(),
+        routing: Routing::default(),
     }
 }
 
@@ -211,6 +214,7 @@ pub(crate) struct Case {
     pub(crate) config: FabricConfig,
     pub(crate) messages: Vec<(Time, HostId, HostId, u64)>,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) switch_faults: Vec<SwitchFault>,
     pub(crate) seed: u64,
     pub(crate) two_classes: bool,
 }
@@ -222,6 +226,7 @@ impl Case {
             config,
             messages: Vec::new(),
             faults: Vec::new(),
+            switch_faults: Vec::new(),
             seed: 1,
             two_classes: false,
         }
@@ -266,6 +271,7 @@ impl Case {
             couplings: &[],
             shard_of: &shard_of,
             faults: &self.faults,
+            switch_faults: &self.switch_faults,
             seed: self.seed,
         })
     }

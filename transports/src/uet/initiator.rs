@@ -72,11 +72,14 @@ impl<C: CongestionControl> Uet<C> {
         }
         let pending = Pending { message, op, left, offset: 0, header, report };
         sender.post(pending, ccc, &self.config);
-        let starved = self.config.rccc.is_some() && !ccc.has_credit(&self.config);
+        let starved = !ccc.has_credit(&self.config);
         self.kick(spdcid);
         if starved {
             // Nothing that goes out would tell the receiver.
             self.request_credit(spdcid);
+        }
+        if self.config.rccc.is_some() {
+            // Other contexts may use the credit up, and what is granted then may get lost.
             let rto = timer::of(spdcid, timer::RTO);
             let again = cx.now + self.config.rto;
             cx.timers.set(rto, again.min(cx.timers.deadline(rto)));

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fabric::assemble::set_aside;
-use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer};
+use fabric::config::{
+    Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Routing, Schedule, SharedBuffer,
+};
 use fabric::graph::Graph;
 use fabric::ids::{Class, HostId};
 use fabric::link::{CreditConfig, LinkConfig};
@@ -16,7 +18,10 @@ use transports::uet::Uet;
 use transports::uet::config::{Congestion, Oversubscribed, UetConfig};
 
 use crate::error::UserError;
-use crate::scenario::model::{Profile, RoceOptions, SwitchOptions, Transport, UetOptions, Variant};
+use crate::scenario::model::{
+    Convergence, Profile, RoceOptions, RoutingOptions, SwitchOptions, Transport, UetOptions,
+    Variant,
+};
 
 /// Frames of the reference simulator: header of data, and every control packet.
 const HTSIM_HEADER: u64 = 64;
@@ -39,6 +44,20 @@ pub fn delays(profile: Profile) -> (Span, Span) {
         Profile::Ethernet => (Span::from_nanos(300), Span::from_nanos(400)),
         Profile::Htsim => (Span::from_micros(1), Span::ZERO),
     }
+}
+
+/// When switches know of a dead link: detection, withdrawal and new tables, as tuned clusters have it. Ours;
+/// the reference simulator never routes around anything.
+const CONVERGENCE: Span = Span::from_millis(1);
+
+fn routing(options: &RoutingOptions, profile: Profile) -> Routing {
+    let RoutingOptions { choice, flowlet_gap, convergence } = *options;
+    let convergence = match (convergence, profile) {
+        (Some(Convergence::After(delay)), _) => Some(delay),
+        (None, Profile::Ethernet) => Some(CONVERGENCE),
+        (Some(Convergence::Never), _) | (None, Profile::Htsim) => None,
+    };
+    Routing { choice, flowlet_gap, convergence }
 }
 
 /// The transport of a variant.
@@ -147,6 +166,7 @@ impl Behaviour {
             host_latency,
             pfc_bytes: 64,
             link: LinkConfig { errors: variant.link.errors, llr: variant.link.llr },
+            routing: routing(&variant.topology.routing, profile),
         };
         if variant.link.cbfc.is_some() {
             fabric.buffer = Buffer::Credits(credits(variant, frame)?);

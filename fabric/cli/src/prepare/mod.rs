@@ -1,32 +1,31 @@
 //! From a variant to what the engine takes: a graph, its behaviour, a transport, programs, faults.
 //!
-//! - this file: the graph, programs and faults
+//! - this file: the graph and programs
 //! - [`behaviour`]: queues, marking and transports by profile
+//! - [`faults`]: what happens to links and switches
 
 pub mod behaviour;
+pub mod faults;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use fabric::fault::{Change, Direction, Fault};
 use fabric::graph::Graph;
-use fabric::ids::LinkId;
-use fabric::units::{Rate, Ratio, Time};
+use fabric::units::{Rate, Ratio};
 use topologies::build::{self, Common, LeafSpine};
 use topologies::error::TopologyError;
-use topologies::links;
 use topologies::placement::place;
 use transports::uet::config::{Delivery, Operation};
 use workloads::matrix::{self, Matrix};
 use workloads::{all_to_all, flows, patterns, ring};
 
-use crate::error::{Origin, UserError};
+use crate::error::UserError;
 use crate::scenario::model::{
-    FaultKind, File, LinkName, Profile, Ranks, Topology, TopologyKind, Variant, Workload,
-    WorkloadKind,
+    File, Profile, Ranks, Topology, TopologyKind, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree;
 use behaviour::{Behaviour, TransportConfig};
+use faults::Faults;
 
 /// A variant, ready to run any of its workloads.
 pub struct Prepared {
@@ -34,8 +33,8 @@ pub struct Prepared {
     pub graph: Graph,
     /// How its elements and transports behave.
     pub behaviour: Behaviour,
-    /// Changes of links.
-    pub faults: Vec<Fault>,
+    /// What happens to links and switches.
+    pub faults: Faults,
     /// Matrices that workloads name, by path.
     matrices: BTreeMap<PathBuf, Matrix>,
 }
@@ -77,7 +76,7 @@ impl Prepared {
                 None => UserError::new(message),
             }
         })?;
-        let faults = faults(variant, &graph)?;
+        let faults = Faults::new(variant, &graph)?;
         let prepared = Prepared { graph, behaviour, faults, matrices };
         for workload in &variant.workloads {
             prepared.workload(workload, 0)?;
@@ -222,61 +221,4 @@ fn common(topology: &Topology, profile: Profile) -> Common {
         link_delay: topology.link_delay.unwrap_or(delay),
         switch_latency: topology.switch_latency.unwrap_or(latency),
     }
-}
-
-fn faults(variant: &Variant, graph: &Graph) -> Result<Vec<Fault>, UserError> {
-    let mut faults = Vec::new();
-    for fault in &variant.faults {
-        let at = Time(fault.at.0);
-        let mut add = |link, direction, change| faults.push(Fault { at, link, direction, change });
-        match &fault.kind {
-            FaultKind::LinkDown(name) => {
-                add(find(graph, name, &fault.origin)?, Direction::Both, Change::Down);
-            }
-            FaultKind::LinkUp(name) => {
-                add(find(graph, name, &fault.origin)?, Direction::Both, Change::Up);
-            }
-            FaultKind::LinkRate(name, ratio) => {
-                let change = Change::Rate { ratio: *ratio, queues: false };
-                add(find(graph, name, &fault.origin)?, Direction::Both, change);
-            }
-            FaultKind::Loss { link, direction, change, end } => {
-                let links = match link {
-                    Some(name) => vec![find(graph, name, &fault.origin)?],
-                    None => (0..graph.links.len() as u32).map(LinkId).collect(),
-                };
-                links.iter().for_each(|link| add(*link, *direction, *change));
-                if let Some((until, end)) = end {
-                    let at = Time(until.0);
-                    let ended = |link| Fault { at, link, direction: *direction, change: *end };
-                    faults.extend(links.into_iter().map(ended));
-                }
-            }
-            FaultKind::DegradeCoreLinks { count, ratio } => {
-                let links = links::core_links(graph, *count);
-                if links.len() < *count {
-                    let message = format!("the fabric has only {} such links", links.len());
-                    return Err(UserError::at(&fault.origin, message));
-                }
-                let change = Change::Rate { ratio: *ratio, queues: true };
-                links.into_iter().for_each(|link| add(link, Direction::Down, change));
-            }
-        }
-    }
-    Ok(faults)
-}
-
-fn find(graph: &Graph, name: &LinkName, origin: &Origin) -> Result<LinkId, UserError> {
-    let node = |text: &String| {
-        graph.find(text).ok_or_else(|| {
-            let tiers = graph.tier_names.join(":N, ");
-            let message = format!("there is no node `{text}` in this fabric");
-            UserError::at(origin, message).help(format!("nodes are host:N, {tiers}:N, from 0"))
-        })
-    };
-    let (a, b) = (node(&name.a)?, node(&name.b)?);
-    let found = links::between(graph, a, b).first().copied();
-    found.ok_or_else(|| {
-        UserError::at(origin, format!("there is no link between {} and {}", name.a, name.b))
-    })
 }

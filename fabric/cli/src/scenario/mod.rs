@@ -2,9 +2,10 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section
+//! - `sections`: one function a section; `faults`, `uet`: the long ones
 //! - [`model`]: the scenario as data
 
+mod faults;
 pub mod model;
 mod sections;
 mod take;

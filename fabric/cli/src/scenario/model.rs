@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fabric::config::Choice;
 use fabric::fault::{Change, Direction};
 use fabric::link::{FrameErrors, LlrConfig};
 use fabric::units::{Rate, Ratio, Span};
@@ -73,6 +74,8 @@ pub struct Topology {
     pub host_latency: Option<Span>,
     /// Shared buffer of a lossless switch, in bytes.
     pub buffer: Option<u64>,
+    /// How switches choose among equal ports, and learn of dead links.
+    pub routing: RoutingOptions,
     /// Where the section stands.
     pub origin: Option<Origin>,
     /// Where its keys stand.
@@ -113,6 +116,26 @@ pub struct File {
     pub path: std::path::PathBuf,
     /// Where it is named.
     pub origin: Origin,
+}
+
+/// `routing` of `[topology]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RoutingOptions {
+    /// Choice among equal ports.
+    pub choice: Choice,
+    /// Pause that ends a flowlet; `None`: each packet chooses.
+    pub flowlet_gap: Option<Span>,
+    /// When switches route around dead links; `None`: by profile.
+    pub convergence: Option<Convergence>,
+}
+
+/// When switches route around dead links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Convergence {
+    /// Never.
+    Never,
+    /// So long after a link changed.
+    After(Span),
 }
 
 /// `[switch]`: byte counts hold for ports at the hosts' link rate.
@@ -245,24 +268,38 @@ pub struct Fault {
 }
 
 /// Kinds of faults.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum FaultKind {
-    /// A link goes down.
-    LinkDown(LinkName),
-    /// A link comes up.
-    LinkUp(LinkName),
-    /// A link's rate becomes a ratio of what it was built with.
-    LinkRate(LinkName, Ratio),
-    /// Links lose frames.
-    Loss {
+    /// Links change.
+    Link {
         /// Which link; `None`: all.
         link: Option<LinkName>,
         /// Which directions of it.
         direction: Direction,
         /// How.
         change: Change,
-        /// What ends it, and when.
+        /// When that ends, and the change that ends it.
         end: Option<(Span, Change)>,
+    },
+    /// A link goes down and comes up again, `count` times.
+    Flap {
+        /// Which link.
+        link: LinkName,
+        /// From one time that it goes down to the next.
+        period: Span,
+        /// How long it is down.
+        down: Span,
+        /// How often.
+        count: u32,
+    },
+    /// A switch fails, or comes back.
+    Switch {
+        /// Which switch.
+        switch: SwitchName,
+        /// It comes back.
+        up: bool,
+        /// When one that fails comes back.
+        until: Option<Span>,
     },
     /// The first links from the top tier downwards run at a ratio of their rate, queues scaled too.
     DegradeCoreLinks {
@@ -280,4 +317,13 @@ pub struct LinkName {
     pub a: String,
     /// The other end.
     pub b: String,
+}
+
+/// A switch by name.
+#[derive(Clone, Debug)]
+pub struct SwitchName {
+    /// The name, like `tor:0`.
+    pub name: String,
+    /// Where it stands.
+    pub origin: Origin,
 }

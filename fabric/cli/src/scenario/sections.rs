@@ -2,22 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use fabric::fault::{Change, Direction};
+use fabric::config::Choice;
 use fabric::link::{Chance, FrameErrors, LinkSet, LlrConfig, MOST_BIT_ERRORS};
-use fabric::units::{Ratio, Span};
 use topologies::placement::Placement;
 use transports::roce::config::Preset;
 
-use crate::error::{Origin, UserError};
+use crate::error::UserError;
 use crate::scenario::model::{
-    Fault, FaultKind, File, LinkName, LinkOptions, Profile, Ranks, RoceOptions, SwitchOptions,
+    Convergence, File, LinkOptions, Profile, Ranks, RoceOptions, RoutingOptions, SwitchOptions,
     Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
-use crate::scenario::uet;
+use crate::scenario::{faults, uet};
 
 /// Most hosts, ranks, senders.
-const MANY: u64 = 16 << 20;
+pub(super) const MANY: u64 = 16 << 20;
 
 /// A variant from its whole table, base and overrides together.
 pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, UserError> {
@@ -36,7 +35,7 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
         link: link(&top.table("link")?)?,
         transport: transport(&top.table("transport")?)?,
         workloads: workloads(&top, seed)?,
-        faults: faults(&top)?,
+        faults: faults::faults(&top)?,
         until,
     };
     run.finish()?;
@@ -105,11 +104,35 @@ fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
         switch_latency: if from_file { None } else { section.span("switch_latency")? },
         host_latency: section.span("host_latency")?,
         buffer: section.bytes("buffer")?,
+        routing: routing(&section.table("routing")?)?,
         origin: top.get("topology").map(|item| item.origin.clone()),
         places: section.places(),
     };
     section.finish()?;
     Ok(topology)
+}
+
+fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
+    let choice = section.word(
+        "kind",
+        &[
+            ("ecmp", Choice::Ecmp),
+            ("least-queue", Choice::LeastQueue),
+            ("two-choices", Choice::TwoChoices),
+            ("round-robin", Choice::RoundRobin),
+        ],
+    )?;
+    let choice = choice.unwrap_or_default();
+    let flowlet_gap = match choice {
+        Choice::Ecmp => None,
+        _ => section.span("flowlet_gap")?,
+    };
+    let convergence = match section.get("convergence") {
+        Some(Item { value: Value::Text(text), .. }) if text == "never" => Some(Convergence::Never),
+        _ => section.span("convergence")?.map(Convergence::After),
+    };
+    section.finish()?;
+    Ok(RoutingOptions { choice, flowlet_gap, convergence })
 }
 
 fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
@@ -133,7 +156,11 @@ fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
 }
 
 /// A number from 0 to `most`.
-fn share(section: &Section<'_>, key: &'static str, most: f64) -> Result<Option<f64>, UserError> {
+pub(super) fn share(
+    section: &Section<'_>,
+    key: &'static str,
+    most: f64,
+) -> Result<Option<f64>, UserError> {
     match (section.number(key)?, section.get(key)) {
         (Some(value), Some(item)) if value > most => {
             Err(section.wrong(key, item, &format!("a number from 0 to {most}")))
@@ -169,7 +196,7 @@ fn link(section: &Section<'_>) -> Result<LinkOptions, UserError> {
 }
 
 /// Frames in error, by `fer` or `ber`.
-fn errors(section: &Section<'_>) -> Result<Option<FrameErrors>, UserError> {
+pub(super) fn errors(section: &Section<'_>) -> Result<Option<FrameErrors>, UserError> {
     let fer = share(section, "fer", 1.0)?;
     let ber = share(section, "ber", MOST_BIT_ERRORS)?;
     match (fer, ber) {
@@ -279,106 +306,10 @@ fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
     Ok(Ranks { count: hosts(section, "ranks")?, placement: placement.unwrap_or(Placement::Packed) })
 }
 
-#[derive(Clone, Copy)]
-enum Harm {
-    Down,
-    Up,
-    Rate,
-    DegradeCore,
-    Random,
-    Periodic,
-    Errors,
-}
-
-fn faults(top: &Section<'_>) -> Result<Vec<Fault>, UserError> {
-    let tables = top.tables("fault")?;
-    tables.into_iter().map(|(section, item)| fault(&section, item)).collect()
-}
-
-fn fault(section: &Section<'_>, item: &Item) -> Result<Fault, UserError> {
-    let missing =
-        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
-    let kind = section.word(
-        "kind",
-        &[
-            ("link-down", Harm::Down),
-            ("link-up", Harm::Up),
-            ("link-rate", Harm::Rate),
-            ("degrade-core-links", Harm::DegradeCore),
-            ("drop-random", Harm::Random),
-            ("drop-periodic", Harm::Periodic),
-            ("bit-errors", Harm::Errors),
-        ],
-    )?;
-    let ratio = || section.ratio("ratio", 1.0)?.ok_or_else(|| missing("ratio"));
-    let link = || link_name(section, &item.origin);
-    let at = section.span("at")?.unwrap_or(Span::ZERO);
-    let loss = |change, end| loss(section, item, at, change, end);
-    let kind = match kind.ok_or_else(|| missing("kind"))? {
-        Harm::Down => FaultKind::LinkDown(link()?),
-        Harm::Up => FaultKind::LinkUp(link()?),
-        Harm::Rate => FaultKind::LinkRate(link()?, ratio()?),
-        Harm::DegradeCore => FaultKind::DegradeCoreLinks {
-            count: section.count("count", 1, MANY)?.ok_or_else(|| missing("count"))? as usize,
-            ratio: ratio()?,
-        },
-        Harm::Random => loss(Change::DropRandom(ratio()?), Change::DropRandom(Ratio::new(0, 1)))?,
-        Harm::Periodic => {
-            let every = section.count("every", 1, MANY)?.ok_or_else(|| missing("every"))?;
-            loss(Change::DropPeriodic(every as u32), Change::DropPeriodic(0))?
-        }
-        Harm::Errors => {
-            let errors = errors(section)?.ok_or_else(|| {
-                missing("ber").help("give `ber` (bits in error) or `fer` (frames in error)")
-            })?;
-            loss(Change::Errors(Some(errors)), Change::Errors(None))?
-        }
-    };
-    section.finish()?;
-    Ok(Fault { at, kind, origin: item.origin.clone() })
-}
-
-/// A fault by which links lose frames, from `at` until the time it says.
-fn loss(
-    section: &Section<'_>,
-    item: &Item,
-    at: Span,
-    change: Change,
-    end: Change,
-) -> Result<FaultKind, UserError> {
-    let until = section.span("until")?;
-    if let (Some(until), Some(item)) = (until, section.get("until"))
-        && until <= at
-    {
-        return Err(section.wrong("until", item, &format!("later than `at`, {at}")));
-    }
-    let directions = [("both", Direction::Both), ("up", Direction::Up), ("down", Direction::Down)];
-    Ok(FaultKind::Loss {
-        link: section.get("link").map(|_| link_name(section, &item.origin)).transpose()?,
-        direction: section.word("direction", &directions)?.unwrap_or(Direction::Both),
-        change,
-        end: until.map(|until| (until, end)),
-    })
-}
-
-fn link_name(section: &Section<'_>, origin: &Origin) -> Result<LinkName, UserError> {
-    let form = "the names of both ends, like [\"tor:0\", \"agg:1\"]";
-    match section.get("link") {
-        Some(Item { value: Value::List(ends), .. }) => match ends.as_slice() {
-            [Item { value: Value::Text(a), .. }, Item { value: Value::Text(b), .. }] => {
-                Ok(LinkName { a: a.clone(), b: b.clone() })
-            }
-            _ => Err(UserError::at(origin, format!("`{}` is not {form}", section.name("link")))),
-        },
-        Some(item) => Err(section.wrong("link", item, form)),
-        None => Err(UserError::at(origin, format!("`{}` is missing", section.name("link")))),
-    }
-}
-
 /// Every key of every section and kind, for the documentation's test.
 #[cfg(test)]
 pub(super) fn all_keys() -> Vec<String> {
-    let text = include_str!("sections.rs");
+    let text = concat!(include_str!("faults.rs"), include_str!("sections.rs"));
     let calls = [
         "get(\"",
         "word(\"",

@@ -38,7 +38,7 @@ fn credits_are_paced() {
     (1..5).for_each(|host| bench.post(host, message(host, 0, 4_000_000)));
     assert!(bench.run(FOREVER));
     let credits: Vec<Time> = (bench.sent.iter())
-        .filter(|(_, p)| p.kind == Kind::Control && Control::unpack(p).kind == ControlType::Credit)
+        .filter(|(_, packet)| is_control(packet, ControlType::Credit))
         .map(|(at, _)| *at)
         .collect();
     assert_eq!(bench.counters(0).credits, credits.len() as u64);
@@ -49,23 +49,39 @@ fn credits_are_paced() {
     assert!(span >= least, "{busy} credits in {span}");
 }
 
+fn is_control(packet: &Packet, kind: ControlType) -> bool {
+    packet.kind == Kind::Control && Control::unpack(packet).kind == kind
+}
+
 /// A sender whose credits are all lost asks again, and the message arrives.
 #[test]
 fn lost_credits_are_asked_for_again() {
     let config = rccc();
     let heal = Time::ZERO + config.rto * 3;
     let mut bench = bench(2, &config, |at, packet| {
-        let credit =
-            packet.kind == Kind::Control && Control::unpack(packet).kind == ControlType::Credit;
-        if credit && at < heal { Fate::Lose } else { Fate::Arrive }
+        let lost = is_control(packet, ControlType::Credit) && at < heal;
+        if lost { Fate::Lose } else { Fate::Arrive }
     });
     bench.post(0, message(0, 1, 8_000_000));
     assert!(bench.run(FOREVER));
-    let asks = bench.sent.iter().filter(|(_, p)| {
-        p.kind == Kind::Control && Control::unpack(p).kind == ControlType::CreditReq
-    });
-    assert!(asks.count() > 0);
+    assert!(bench.sent.iter().any(|(_, packet)| is_control(packet, ControlType::CreditReq)));
     assert_eq!(bench.counters(1).delivered_bytes, 8_000_000);
+}
+
+/// So does a context whose credit went to another one to the same destination, which has finished since.
+#[test]
+fn a_context_left_without_credit_asks_for_it() {
+    // The speculative credit is used up by two packets.
+    let config = UetConfig { base_rtt: Span::from_nanos(80), pdcs: 2, ..rccc() };
+    let heal = Time::ZERO + config.rto * 3;
+    let mut bench = bench(2, &config, |at, packet| {
+        let lost = is_control(packet, ControlType::Credit) && at < heal;
+        if lost { Fate::Lose } else { Fate::Arrive }
+    });
+    bench.post(0, message(0, 1, 8_192));
+    bench.post(0, message(1, 1, 4_096));
+    assert!(bench.run(FOREVER));
+    assert_eq!(bench.counters(1).delivered_bytes, 12_288);
 }
 
 /// Where window and credit both rule, the tighter one does.
