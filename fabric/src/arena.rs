@@ -36,6 +36,11 @@ impl Arena {
         self.packets[slot as usize]
     }
 
+    /// The packet in `slot`, which stays there.
+    pub(crate) fn get(&self, slot: Slot) -> &Packet {
+        &self.packets[slot as usize]
+    }
+
     /// One word of the packet in `slot`; reading it brings the packet into the cache.
     #[inline]
     pub(crate) fn peek(&self, slot: Slot) -> u32 {

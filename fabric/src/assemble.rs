@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::capture::Capture;
 use crate::config::{Buffer, FabricConfig, SharedBuffer};
 use crate::convergence::route_changes;
 use crate::endpoint::Endpoint;
@@ -11,6 +12,7 @@ use crate::error::AssembleError;
 use crate::fault::{Change, Direction, Fault, SwitchFault, link_changes};
 use crate::graph::Graph;
 use crate::ids::{HostId, NodeId, PortId};
+use crate::layout::Layout;
 use crate::link::{FrameErrors, cells, llr_answer};
 use crate::net::buffer::{Mmu, headroom};
 use crate::net::credit::Credits;
@@ -18,10 +20,11 @@ use crate::net::host::Host;
 use crate::net::link::{self, LinkLayer};
 use crate::net::llr::Llr;
 use crate::net::outlet::{Outlet, Peer};
-use crate::net::port::Port;
+use crate::net::port::{Port, special};
 use crate::net::profile::PortProfile;
 use crate::net::route::Salt;
-use crate::net::switch::{Guard, MAX_PORTS, MAX_WINDOW, Scratch, SharedState, Switch};
+use crate::net::switch::{Guard, MAX_PORTS, MAX_WINDOW, Scratch, SharedState, Switch, gate};
+use crate::net::tap::Taps;
 use crate::program::Program;
 use crate::rng::{Purpose, Stream, key};
 use crate::run::Run;
@@ -45,63 +48,13 @@ pub struct Parts<'a, E, P> {
     pub faults: &'a [Fault],
     /// Switches that fail or come back.
     pub switch_faults: &'a [SwitchFault],
+    /// Frames to record.
+    pub capture: Option<&'a Capture>,
     /// Seed of all random streams.
     pub seed: u64,
 }
 
-/// Where the ports of each node begin, over the whole fabric, and which port faces which.
-pub(crate) struct Layout {
-    /// First port of each node; one more entry than nodes.
-    pub(crate) first: Vec<u32>,
-    /// The node of each port.
-    pub(crate) node: Vec<NodeId>,
-    /// The port at the other end of each port's link.
-    pub(crate) peer: Vec<u32>,
-    /// The link of each port.
-    link: Vec<u32>,
-    /// The ports of each link, at its ends `a` and `b`.
-    pub(crate) ends: Vec<(u32, u32)>,
-}
-
 impl Layout {
-    pub(crate) fn new(graph: &Graph) -> Layout {
-        let nodes = graph.nodes() as usize;
-        let mut first = vec![0u32; nodes + 1];
-        for link in &graph.links {
-            first[link.a.index() + 1] += 1;
-            first[link.b.index() + 1] += 1;
-        }
-        for node in 0..nodes {
-            first[node + 1] += first[node];
-        }
-        let ports = first[nodes] as usize;
-        let mut layout = Layout {
-            node: vec![NodeId(0); ports],
-            peer: vec![0; ports],
-            link: vec![0; ports],
-            ends: Vec::with_capacity(graph.links.len()),
-            first,
-        };
-        let mut free: Vec<u32> = layout.first.clone();
-        for (number, link) in graph.links.iter().enumerate() {
-            let [a, b] = [link.a, link.b].map(|node| {
-                let port = free[node.index()];
-                free[node.index()] += 1;
-                layout.node[port as usize] = node;
-                layout.link[port as usize] = number as u32;
-                port
-            });
-            layout.peer[a as usize] = b;
-            layout.peer[b as usize] = a;
-            layout.ends.push((a, b));
-        }
-        layout
-    }
-
-    pub(crate) fn ports_of(&self, node: NodeId) -> std::ops::Range<u32> {
-        self.first[node.index()]..self.first[node.index() + 1]
-    }
-
     /// The shared buffer of a switch, if switches have one.
     fn mmu(
         &self,
@@ -307,11 +260,17 @@ impl<'a> Builder<'a> {
         let mut shards = Vec::with_capacity(self.shards);
         for number in 0..self.shards {
             let mut shard = self.empty_shard(number, parts.couplings.len());
+            if let Some(capture) = parts.capture {
+                shard.outlet.taps = Taps::new(capture);
+            }
             for node in std::mem::take(&mut self.members[number]) {
                 if let Some(changes) = faults.remove(&node.0) {
                     shard.faults.insert(shard.nodes.len() as u32, changes);
                 }
                 self.add_node(&mut shard, node, &mut stock, &groups)?;
+                if let Some(capture) = parts.capture {
+                    self.tap(&mut shard, node, capture);
+                }
             }
             shards.push(shard);
         }
@@ -335,7 +294,7 @@ impl<'a> Builder<'a> {
             ports: Vec::with_capacity(owners.len()),
             profiles: Vec::new(),
             busy: vec![crate::units::Time::NEVER; owners.len()],
-            down: vec![false; owners.len()],
+            gate: vec![0; owners.len()],
             groups: vec![Vec::new(); groups],
             group_nodes: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -376,6 +335,20 @@ impl<'a> Builder<'a> {
         };
         shard.nodes.push(Node { role, first, ports: count });
         Ok(())
+    }
+
+    /// Captures what of the ports of `node`, the last one added, is to be.
+    fn tap<E, P>(&self, shard: &mut Shard<E, P>, node: NodeId, capture: &Capture) {
+        let ports = self.layout.ports_of(node);
+        let first = shard.ports.len() - ports.len();
+        let pipeline = latency_into(self.graph, self.config, node, Span::ZERO);
+        for (place, port) in ports.enumerate() {
+            if capture.ports.contains(&PortId(port)) {
+                shard.ports[first + place].special |= special::TAP;
+                shard.gate[first + place] |= gate::TAP;
+                shard.outlet.taps.add(PortId(port), pipeline);
+            }
+        }
     }
 
     fn port(&mut self, port: u32, node: NodeId) -> Port {

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::assemble::Layout;
 use crate::graph::Graph;
 use crate::ids::{HostId, LinkId, NodeId};
+use crate::layout::Layout;
 
 /// In [`Detour::set_of`]: the rule holds.
 const BY_RULE: u32 = u32::MAX;

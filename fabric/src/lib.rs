@@ -8,8 +8,10 @@
 //! - What a fabric is made of: [`graph`] (hosts, switches, links, routes), [`config`] (classes,
 //!   queues, buffers, routing), [`link`] (frame errors, retry, credits), [`fault`] (timed changes of links
 //!   and switches), [`detour`] (ways around dead links), `convergence` (when they are taken)
+//! - How its ports are numbered: [`layout`]
 //! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
 //!   workloads)
+//! - What is looked at: [`probe`] (counters, records), [`capture`] (frames at chosen ports)
 //! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
 //!   [`probe::RunRecord`]
 //! - [`engine`]: windows, shards, threads; `net`: ports, switches, buffers, hosts
@@ -22,6 +24,7 @@
 
 pub(crate) mod arena;
 pub mod assemble;
+pub mod capture;
 pub mod config;
 pub(crate) mod convergence;
 pub mod detour;
@@ -33,6 +36,7 @@ pub mod fault;
 pub(crate) mod fifo;
 pub mod graph;
 pub mod ids;
+pub mod layout;
 pub mod link;
 pub(crate) mod net;
 pub mod packet;

@@ -1,5 +1,6 @@
 //! What the fabric counts, and what a run hands out at its end.
 
+use crate::capture::CaptureRecord;
 use crate::ids::{HostId, MessageId, NodeId};
 use crate::units::Time;
 
@@ -184,6 +185,8 @@ pub struct RunRecord {
     pub end: Time,
     /// 128-bit witness of all deliveries and drops.
     pub digest: u128,
+    /// Frames captured.
+    pub capture: CaptureRecord,
     /// Whether the run was stopped before its events ran out.
     pub stopped: bool,
 }

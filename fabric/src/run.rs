@@ -1,6 +1,5 @@
 //! A run: shards executed to the end, then read out.
 
-use crate::assemble::Layout;
 use crate::digest::Digest;
 use crate::endpoint::Endpoint;
 use crate::engine::Progress;
@@ -8,7 +7,9 @@ use crate::engine::shard::Shard;
 use crate::engine::threads::execute;
 use crate::engine::window::{Limits, Outcome};
 use crate::ids::{MessageId, NodeId};
+use crate::layout::Layout;
 use crate::net::host::Host;
+use crate::net::tap::merge;
 use crate::probe::{EndpointCounters, MessageRecord, PortCounters, PortRecord, RunRecord, Work};
 use crate::program::Program;
 use crate::units::{Span, Time};
@@ -54,9 +55,11 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         let mut ports: Vec<Option<PortCounters>> = vec![None; self.layout.node.len()];
         let mut hosts: Vec<Option<Host<E, P>>> = Vec::new();
         hosts.resize_with(nodes, || None);
+        let mut captures = Vec::new();
         for shard in self.shards {
             digest.merge(shard.outlet.digest);
             work.hops += shard.outlet.work.hops;
+            captures.push(shard.outlet.taps.record);
             work.events += shard.outlet.work.events + shard.outlet.work.hops;
             shard.ports.iter().for_each(|port| ports[port.id.index()] = Some(port.counters));
             for host in shard.hosts {
@@ -73,6 +76,7 @@ impl<E: Endpoint, P: Program> Run<E, P> {
             work,
             end: outcome.last,
             digest: digest.0,
+            capture: merge(captures.into_iter()),
             stopped: outcome.stopped,
         }
     }

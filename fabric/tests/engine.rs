@@ -226,6 +226,7 @@ fn signals_take_effect_at_the_instant_they_are_sent() {
         shard_of: &shard_of,
         faults: &[],
         switch_faults: &[],
+        capture: None,
         seed: 1,
     });
     let record = run.expect("it assembles").execute(2, Time(1 << 50), &Progress::default());

@@ -7,6 +7,7 @@
 //! - [`distribution`]: percentiles and histograms of completion times
 //! - [`table`]: variants side by side, for people
 //! - [`flows`], [`ports`]: columnar records (Parquet), with meanings and units in the file
+//! - [`pcapng`]: captured frames
 //! - [`plot`]: completion-time distributions as SVG and PNG
 //! - [`fidelity`], [`fidelity_plot`]: our figures beside a reference's
 //! - [`unfinished`]: what a run that ended early still owed
@@ -16,6 +17,7 @@ pub mod distribution;
 pub mod fidelity;
 pub mod fidelity_plot;
 pub mod flows;
+pub mod pcapng;
 pub mod plot;
 pub mod ports;
 pub mod summary;

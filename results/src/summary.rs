@@ -300,6 +300,7 @@ impl RunSummary {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use fabric::capture::CaptureRecord;
     use fabric::ids::{HostId, MessageId};
     use fabric::probe::{MessageRecord, Work};
 
@@ -326,6 +327,7 @@ pub(crate) mod tests {
             work: Work { hops: 100, ..Work::default() },
             end: Time(9),
             digest: 0xabc,
+            capture: CaptureRecord::default(),
             stopped: false,
         }
     }

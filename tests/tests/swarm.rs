@@ -136,6 +136,7 @@ fn run(text: &str) -> RunRecord {
         shard_of: &shard_of,
         faults: &prepared.faults.links,
         switch_faults: &prepared.faults.switches,
+        capture: prepared.capture.as_ref(),
         seed: scenario.seed,
     });
     let run = assembled.unwrap_or_else(|error| panic!("{error}"));

@@ -213,6 +213,7 @@ pub fn assembled(
         shard_of: &shard_of,
         faults: &prepared.faults.links,
         switch_faults: &prepared.faults.switches,
+        capture: prepared.capture.as_ref(),
         seed,
     });
     run.map_err(|error| UserError::new(error.to_string()))

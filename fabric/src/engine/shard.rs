@@ -12,7 +12,7 @@ use crate::net::host::{Host, after_frame};
 use crate::net::outlet::Outlet;
 use crate::net::port::{Port, special};
 use crate::net::profile::PortProfile;
-use crate::net::switch::{Guard, Ports, Scratch, Switch};
+use crate::net::switch::{Guard, Ports, Scratch, Switch, gate};
 use crate::program::Program;
 use crate::units::Time;
 
@@ -74,8 +74,8 @@ pub(crate) struct Shard<E, P> {
     pub(crate) profiles: Vec<PortProfile>,
     /// When the frame on each port's wire ends; `NEVER` when idle.
     pub(crate) busy: Vec<Time>,
-    /// Ports that lose what arrives, because the link is down.
-    pub(crate) down: Vec<bool>,
+    /// What happens to arrivals at each port: see [`gate`].
+    pub(crate) gate: Vec<u8>,
     /// Coupling groups: local nodes of their hosts.
     pub(crate) groups: Vec<Vec<u32>>,
     /// Changes to come, by local node, in order of time.
@@ -143,7 +143,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         match node.role {
             Role::Switch(number) => {
                 let (ports, switch) = (
-                    view(&mut self.ports, &mut self.busy, &self.down, &self.profiles, node),
+                    view(&mut self.ports, &mut self.busy, &self.gate, &self.profiles, node),
                     number,
                 );
                 let switch = &mut self.switches[switch as usize];
@@ -151,7 +151,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
             }
             Role::Host(number) => {
                 let mut ports =
-                    view(&mut self.ports, &mut self.busy, &self.down, &self.profiles, node);
+                    view(&mut self.ports, &mut self.busy, &self.gate, &self.profiles, node);
                 self.hosts[number as usize].run(&mut ports, end, &mut self.outlet)
             }
         }
@@ -203,7 +203,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
     ) -> R {
         let node = self.nodes[place as usize];
         let Role::Host(number) = node.role else { panic!("node {place} is no host") };
-        let mut ports = view(&mut self.ports, &mut self.busy, &self.down, &self.profiles, node);
+        let mut ports = view(&mut self.ports, &mut self.busy, &self.gate, &self.profiles, node);
         call(&mut self.hosts[number as usize], &mut ports, &mut self.outlet)
     }
 
@@ -246,8 +246,8 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
                 self.ports[port].send_credits(at, &mut self.outlet);
                 self.restart(node, fault);
             }
-            (Change::Down, false) => self.down[port] = true,
-            (Change::Up, false) => self.down[port] = false,
+            (Change::Down, false) => self.gate[port] |= gate::DOWN,
+            (Change::Up, false) => self.gate[port] &= !gate::DOWN,
             (Change::Rate { ratio, .. }, true) => {
                 self.ports[port].rate = self.ports[port].built_rate.scaled(ratio);
                 self.ports[port].profile = fault.profile;
@@ -281,7 +281,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
     ) {
         let node = self.nodes[place as usize];
         let Role::Switch(number) = node.role else { panic!("node {place} is no switch") };
-        let mut ports = view(&mut self.ports, &mut self.busy, &self.down, &self.profiles, node);
+        let mut ports = view(&mut self.ports, &mut self.busy, &self.gate, &self.profiles, node);
         call(&mut self.switches[number as usize], &mut ports, &mut self.outlet);
     }
 
@@ -307,7 +307,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
 fn view<'a>(
     ports: &'a mut [Port],
     busy: &'a mut [Time],
-    down: &'a [bool],
+    gate: &'a [u8],
     profiles: &'a [PortProfile],
     node: Node,
 ) -> Ports<'a> {
@@ -316,7 +316,7 @@ fn view<'a>(
         first: node.first as usize,
         ports: &mut ports[range.clone()],
         busy: &mut busy[range.clone()],
-        down: &down[range],
+        gate: &gate[range],
         profiles,
     }
 }

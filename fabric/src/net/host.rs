@@ -162,9 +162,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
 
     fn on_arrival(&mut self, port: usize, node: &mut Ports<'_>, outlet: &mut Outlet) {
         let (now, label) = outlet.land(node.first + port);
-        if node.down[port] {
-            node.ports[port].counters.dropped_link_down += 1;
-            outlet.lose(now, node.ports[port].id, label);
+        if node.gate[port] != 0 && node.stops(port, now, label, outlet) {
             return;
         }
         if label.class == Class::LINK {

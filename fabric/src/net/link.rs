@@ -225,6 +225,9 @@ impl Port {
         self.counters.bytes += u64::from(label.bytes);
         self.counters.llr_replayed += 1;
         outlet.work.hops += 1;
+        if self.special & special::TAP != 0 {
+            outlet.tap_sent(now, self.id, label);
+        }
         let link = self.link();
         if link.llr().discards() {
             link.show_gap(now);

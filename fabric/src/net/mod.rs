@@ -7,6 +7,7 @@
 //! - [`route`]: the equal-cost choice by hash; [`steer`]: all other choices, and detours
 //! - [`switch`]: a window of a switch
 //! - [`host`]: a window of a host: NIC, transport, program
+//! - [`tap`]: captures
 //! - [`outlet`]: what departing packets touch: arena, wires, mail
 
 pub(crate) mod buffer;
@@ -20,3 +21,4 @@ pub(crate) mod profile;
 pub(crate) mod route;
 pub(crate) mod steer;
 pub(crate) mod switch;
+pub(crate) mod tap;

@@ -5,6 +5,7 @@ use crate::arena::Arena;
 use crate::digest::Digest;
 use crate::fifo::Fifo;
 use crate::ids::PortId;
+use crate::net::tap::Taps;
 use crate::packet::{Label, Packet};
 use crate::probe::Work;
 use crate::units::Time;
@@ -68,6 +69,7 @@ pub(crate) struct Outlet {
     pub(crate) next: Vec<Time>,
     /// Mail by destination shard.
     pub(crate) outbox: Vec<Mail>,
+    pub(crate) taps: Taps,
 }
 
 impl Outlet {
@@ -85,6 +87,7 @@ impl Outlet {
             owners,
             next: vec![Time::ZERO; nodes],
             outbox: (0..shards).map(|_| Mail::default()).collect(),
+            taps: Taps::default(),
         }
     }
 
@@ -151,6 +154,25 @@ impl Outlet {
     #[inline]
     fn take(&mut self, label: Label) -> Packet {
         let mut packet = self.arena.take(label.slot);
+        label.update(&mut packet);
+        packet
+    }
+
+    /// The frame whose last bit leaves the captured port `port`.
+    pub(crate) fn tap_sent(&mut self, now: Time, port: PortId, label: Label) {
+        let packet = self.seen(label);
+        self.taps.sent(now, port, packet);
+    }
+
+    /// The frame that came in by the captured port `port` and has been processed.
+    pub(crate) fn tap_received(&mut self, now: Time, port: PortId, label: Label) {
+        let packet = self.seen(label);
+        self.taps.received(now, port, packet);
+    }
+
+    /// A packet that stays where it is, with what its label has become.
+    fn seen(&self, label: Label) -> Packet {
+        let mut packet = *self.arena.get(label.slot);
         label.update(&mut packet);
         packet
     }

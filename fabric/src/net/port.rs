@@ -30,6 +30,8 @@ pub(crate) mod special {
     pub(crate) const DOWN: u8 = 1 << 0;
     /// The link loses frames, repeats them, or counts credits: see [`crate::net::link`].
     pub(crate) const LINK: u8 = 1 << 1;
+    /// What leaves is captured.
+    pub(crate) const TAP: u8 = 1 << 2;
 }
 
 /// What goes before queued packets: bits of [`Port::due`].
@@ -177,6 +179,9 @@ impl Port {
             outlet.lose(now, self.id, label);
             self.counters.dropped_link_down += 1;
             return;
+        }
+        if self.special & special::TAP != 0 {
+            outlet.tap_sent(now, self.id, label);
         }
         if self.special & special::LINK != 0 && label.class != Class::LINK {
             self.emit_link(now, label, outlet);

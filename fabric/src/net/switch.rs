@@ -73,8 +73,37 @@ pub(crate) struct Ports<'a> {
     pub(crate) first: usize,
     pub(crate) ports: &'a mut [Port],
     pub(crate) busy: &'a mut [Time],
-    pub(crate) down: &'a [bool],
+    pub(crate) gate: &'a [u8],
     pub(crate) profiles: &'a [PortProfile],
+}
+
+/// What keeps arrivals at a port from simply being taken: bits of [`Ports::gate`].
+pub(crate) mod gate {
+    /// The link is down: they are lost.
+    pub(crate) const DOWN: u8 = 1 << 0;
+    /// They are captured.
+    pub(crate) const TAP: u8 = 1 << 1;
+}
+
+impl Ports<'_> {
+    /// Does with an arrival what the gate of its port says; true if it is lost.
+    #[cold]
+    pub(crate) fn stops(
+        &mut self,
+        place: usize,
+        at: Time,
+        label: Label,
+        outlet: &mut Outlet,
+    ) -> bool {
+        let port = &mut self.ports[place];
+        if self.gate[place] & gate::DOWN != 0 {
+            port.counters.dropped_link_down += 1;
+            outlet.lose(at, port.id, label);
+            return true;
+        }
+        outlet.tap_received(at, port.id, label);
+        false
+    }
 }
 
 /// An arrival of the window, routed.
@@ -263,10 +292,7 @@ impl Switch {
         for ingress in 0..node.ports.len() {
             while outlet.head(node.first + ingress) < end {
                 let (at, mut label) = outlet.land(node.first + ingress);
-                if node.down[ingress] {
-                    let port = &mut node.ports[ingress];
-                    port.counters.dropped_link_down += 1;
-                    outlet.lose(at, port.id, label);
+                if node.gate[ingress] != 0 && node.stops(ingress, at, label, outlet) {
                     continue;
                 }
                 label.ingress = ingress as u16;

@@ -1,6 +1,7 @@
 //! A small fabric and the simplest transport that can fill it, for tests of the engine itself.
 
 use fabric::assemble::{Parts, assemble};
+use fabric::capture::Capture;
 use fabric::config::{
     Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Routing, Schedule, SharedBuffer,
 };
@@ -215,6 +216,7 @@ pub(crate) struct Case {
     pub(crate) messages: Vec<(Time, HostId, HostId, u64)>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) switch_faults: Vec<SwitchFault>,
+    pub(crate) capture: Option<Capture>,
     pub(crate) seed: u64,
     pub(crate) two_classes: bool,
 }
@@ -227,6 +229,7 @@ impl Case {
             messages: Vec::new(),
             faults: Vec::new(),
             switch_faults: Vec::new(),
+            capture: None,
             seed: 1,
             two_classes: false,
         }
@@ -272,6 +275,7 @@ impl Case {
             shard_of: &shard_of,
             faults: &self.faults,
             switch_faults: &self.switch_faults,
+            capture: self.capture.as_ref(),
             seed: self.seed,
         })
     }

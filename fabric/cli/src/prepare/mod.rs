@@ -2,14 +2,17 @@
 //!
 //! - this file: the graph and programs
 //! - [`behaviour`]: queues, marking and transports by profile
+//! - [`mod@capture`]: frames to record
 //! - [`faults`]: what happens to links and switches
 
 pub mod behaviour;
+pub mod capture;
 pub mod faults;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use fabric::capture::Capture;
 use fabric::graph::Graph;
 use fabric::units::{Rate, Ratio};
 use topologies::build::{self, Common, LeafSpine};
@@ -35,6 +38,8 @@ pub struct Prepared {
     pub behaviour: Behaviour,
     /// What happens to links and switches.
     pub faults: Faults,
+    /// Frames to record.
+    pub capture: Option<Capture>,
     /// Matrices that workloads name, by path.
     matrices: BTreeMap<PathBuf, Matrix>,
 }
@@ -77,7 +82,9 @@ impl Prepared {
             }
         })?;
         let faults = Faults::new(variant, &graph)?;
-        let prepared = Prepared { graph, behaviour, faults, matrices };
+        let capture = variant.capture.as_ref().map(|asked| capture::capture(asked, &graph));
+        let capture = capture.transpose()?;
+        let prepared = Prepared { graph, behaviour, faults, capture, matrices };
         for workload in &variant.workloads {
             prepared.workload(workload, 0)?;
         }

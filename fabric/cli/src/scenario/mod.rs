@@ -2,9 +2,11 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `faults`, `uet`: the long ones
+//! - `sections`: one function a section; `capture`, `faults`, `uet`: those with a
+//!   file of their own
 //! - [`model`]: the scenario as data
 
+mod capture;
 mod faults;
 pub mod model;
 mod sections;

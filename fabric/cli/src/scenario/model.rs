@@ -44,6 +44,8 @@ pub struct Variant {
     pub workloads: Vec<Workload>,
     /// Changes of links.
     pub faults: Vec<Fault>,
+    /// Frames to record.
+    pub capture: Option<Capture>,
     /// Simulated time after which a run ends.
     pub until: Option<Span>,
 }
@@ -195,6 +197,32 @@ pub struct RoceOptions {
     pub ack_every: Option<u32>,
     /// Local ACK timeout.
     pub timeout: Option<Span>,
+}
+
+/// `[capture]`.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// The ports.
+    pub ports: Vec<PortName>,
+    /// Nothing before this.
+    pub from: Span,
+    /// Nothing from this on.
+    pub until: Option<Span>,
+    /// Most frames, shared evenly by the ports.
+    pub frames: u64,
+    /// Bytes kept of a frame; `None`: all.
+    pub snap: Option<usize>,
+}
+
+/// Ports by name.
+#[derive(Clone, Debug)]
+pub struct PortName {
+    /// Their node.
+    pub node: String,
+    /// The node at the other end; `None`: all ports of `node`.
+    pub towards: Option<String>,
+    /// Where it stands.
+    pub origin: Origin,
 }
 
 /// `[workload]`.

@@ -13,7 +13,7 @@ use crate::scenario::model::{
     Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
-use crate::scenario::{faults, uet};
+use crate::scenario::{capture, faults, uet};
 
 /// Most hosts, ranks, senders.
 pub(super) const MANY: u64 = 16 << 20;
@@ -36,6 +36,7 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
         transport: transport(&top.table("transport")?)?,
         workloads: workloads(&top, seed)?,
         faults: faults::faults(&top)?,
+        capture: capture::capture(&top.table("capture")?)?,
         until,
     };
     run.finish()?;
@@ -309,7 +310,8 @@ fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
 /// Every key of every section and kind, for the documentation's test.
 #[cfg(test)]
 pub(super) fn all_keys() -> Vec<String> {
-    let text = concat!(include_str!("faults.rs"), include_str!("sections.rs"));
+    let text =
+        concat!(include_str!("capture.rs"), include_str!("faults.rs"), include_str!("sections.rs"));
     let calls = [
         "get(\"",
         "word(\"",

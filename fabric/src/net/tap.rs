@@ -1,0 +1,81 @@
+//! Captures: the frames that pass chosen ports.
+//!
+//! A port that is captured has a bit in its `special` (what it sends) and in its gate (what it receives),
+//! so that a port that is not costs nothing.
+
+use std::collections::BTreeMap;
+
+use crate::capture::{Capture, CaptureRecord, Captured, Way};
+use crate::ids::PortId;
+use crate::packet::{Kind, Packet};
+use crate::units::{Span, Time};
+
+/// One captured port.
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    /// From the end of a frame at the port to the end of its processing, when it is seen here.
+    pipeline: Span,
+    /// Frames that it may still record.
+    left: u64,
+}
+
+/// The captured ports of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Taps {
+    from: Time,
+    until: Time,
+    limit: u64,
+    taps: BTreeMap<PortId, Tap>,
+    pub(crate) record: CaptureRecord,
+}
+
+impl Taps {
+    /// Taps with the bounds of `capture`, and no port yet.
+    pub(crate) fn new(capture: &Capture) -> Taps {
+        let Capture { from, until, frames, .. } = *capture;
+        Taps { from, until, limit: frames, ..Taps::default() }
+    }
+
+    /// Captures `port`, whose node handles a frame `pipeline` after its arrival.
+    pub(crate) fn add(&mut self, port: PortId, pipeline: Span) {
+        self.taps.insert(port, Tap { pipeline, left: self.limit });
+    }
+
+    /// The last bit of `packet` leaves `port` at `now`.
+    pub(crate) fn sent(&mut self, now: Time, port: PortId, packet: Packet) {
+        self.keep(Captured { at: now, port, way: Way::Sent, packet });
+    }
+
+    /// `packet`, which came in by `port`, has been processed at `now`.
+    pub(crate) fn received(&mut self, now: Time, port: PortId, packet: Packet) {
+        let pipeline = self.taps.get(&port).map_or(Span::ZERO, |tap| tap.pipeline);
+        self.keep(Captured { at: Time(now.0 - pipeline.0), port, way: Way::Received, packet });
+    }
+
+    fn keep(&mut self, frame: Captured) {
+        let within = self.from <= frame.at && frame.at < self.until;
+        // Credit updates are ordered sets between frames, not frames.
+        if !within || frame.packet.kind == Kind::LinkCredit {
+            return;
+        }
+        let Some(tap) = self.taps.get_mut(&frame.port) else { return };
+        if tap.left == 0 {
+            self.record.beyond += 1;
+            return;
+        }
+        tap.left -= 1;
+        self.record.frames.push(frame);
+    }
+}
+
+/// The records of all shards as one.
+pub(crate) fn merge(records: impl Iterator<Item = CaptureRecord>) -> CaptureRecord {
+    let mut all = CaptureRecord::default();
+    for record in records {
+        all.frames.extend(record.frames);
+        all.beyond += record.beyond;
+    }
+    // Frames of one port and way are in order already, and a stable sort keeps it.
+    all.frames.sort_by_key(|frame| (frame.at, frame.port, frame.way));
+    all
+}
