@@ -128,6 +128,7 @@ impl<C: CongestionControl> Uet<C> {
     pub(super) fn free_receiver(&mut self, cx: &mut HostCx<'_>, number: u32) {
         let receiver = &mut self.receivers[number as usize];
         receiver.open = false;
+        receiver.clear_below(u32::MAX, &mut self.kept);
         if let Some(known) = self.by_initiator.get_mut(&(receiver.src, receiver.spdcid)) {
             known.open = false;
         }

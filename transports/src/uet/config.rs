@@ -74,6 +74,10 @@ pub enum Operation {
     Write,
     /// READ: from memory of the target; data flows back.
     Read,
+    /// ATOMIC: on memory of the target; one packet.
+    Atomic,
+    /// FETCHING_ATOMIC: one packet, answered with what was there.
+    FetchingAtomic,
 }
 
 /// How a sender without word of a packet decides that it is lost, before its timeout.
@@ -254,6 +258,12 @@ pub struct UetConfig {
     pub max_timeouts: Option<u8>,
     /// Wait after a NACK for want of resources (`NACK_Retx_Time`).
     pub nack_retry: Span,
+    /// Most bytes of a response that ride in its acknowledgement (`Max_ACK_Data_Size`).
+    pub max_ack_data: u16,
+    /// Guaranteed responses that a target can keep until they are cleared; `None`: as many as it takes.
+    pub gtd_responses: Option<u32>,
+    /// How long an idle initiator waits for data that would clear responses (`PDS_Clear_Time`).
+    pub clear_time: Span,
     /// How losses are inferred.
     pub inference: LossInference,
     /// Packets above a hole after which a target infers its loss ([`LossInference::Receiver`]).
@@ -317,6 +327,9 @@ impl UetConfig {
             pdc_idle: None,
             max_timeouts: Some(15),
             nack_retry: Span::from_millis(1),
+            max_ack_data: 16,
+            gtd_responses: None,
+            clear_time: Span::from_millis(1),
             inference: if trimming { LossInference::None } else { LossInference::Sleek },
             reorder_limit: 64,
             tail_probe: None,

@@ -41,10 +41,14 @@ pub enum Op {
     ReadResponse,
     /// DATAGRAM_SEND.
     Datagram,
+    /// ATOMIC: changes memory of the target.
+    Atomic,
+    /// FETCHING_ATOMIC: the same, and its acknowledgement brings back what was there.
+    FetchingAtomic,
 }
 
 impl Op {
-    const ALL: [Op; 7] = [
+    const ALL: [Op; 9] = [
         Op::Send,
         Op::TaggedSend,
         Op::Write,
@@ -52,6 +56,8 @@ impl Op {
         Op::RendezvousSend,
         Op::ReadResponse,
         Op::Datagram,
+        Op::Atomic,
+        Op::FetchingAtomic,
     ];
 
     /// The opcode on the wire; RESPONSE_W_DATA's for the data of a READ.
@@ -59,6 +65,8 @@ impl Op {
         match self {
             Op::Write => 1,
             Op::Read | Op::ReadResponse => 2,
+            Op::Atomic => 3,
+            Op::FetchingAtomic => 4,
             Op::Send => 5,
             Op::Datagram => 7,
             Op::TaggedSend => 9,
@@ -84,7 +92,7 @@ pub struct Data {
     pub delivery: Delivery,
     /// What it is part of.
     pub op: Op,
-    /// Payload bytes of the whole message.
+    /// Payload bytes of the whole message, below 2⁴⁸.
     pub message_bytes: u64,
     /// The sender's congestion control context (`ccc_id`; the wire has its low 8 bits).
     pub ccc: u32,
@@ -94,6 +102,9 @@ pub struct Data {
     pub start_psn: u32,
     /// Where its payload lies in the message, modulo 2³².
     pub offset: u32,
+    /// How far below its PSN the first lies that the sender still waits for; everything below that is cleared
+    /// (`clear_psn_offset` is its negative, less one).
+    pub clear: u16,
 }
 
 impl Data {
@@ -104,7 +115,7 @@ impl Data {
         [
             join(self.spdcid, self.dpdcid),
             join(self.message, kind),
-            self.message_bytes,
+            self.message_bytes << 16 | u64::from(self.clear),
             join(self.ccc, self.credit_target),
             join(self.start_psn, self.offset),
         ]
@@ -124,11 +135,12 @@ impl Data {
             payload: kind as u16,
             delivery: DELIVERIES[(kind >> 16 & 3) as usize],
             op: Op::ALL[(kind >> 24) as usize],
-            message_bytes: packet.body[2],
+            message_bytes: packet.body[2] >> 16,
             ccc,
             credit_target,
             start_psn,
             offset,
+            clear: packet.body[2] as u16,
         }
     }
 }
@@ -148,6 +160,8 @@ pub enum NackCode {
     NoPdcAvail,
     /// The target's buffer is full.
     NoPktBuffer,
+    /// The target has no room to keep another guaranteed response.
+    NoGtdDelAvail,
     /// Beyond the target's window.
     PsnOorWindow,
     /// Out of order on an ordered PDC.
@@ -161,12 +175,13 @@ pub enum NackCode {
 }
 
 impl NackCode {
-    const ALL: [NackCode; 10] = [
+    const ALL: [NackCode; 11] = [
         NackCode::None,
         NackCode::Trimmed,
         NackCode::TrimmedLastHop,
         NackCode::NoPdcAvail,
         NackCode::NoPktBuffer,
+        NackCode::NoGtdDelAvail,
         NackCode::PsnOorWindow,
         NackCode::RodOoo,
         NackCode::InvDpdcid,
@@ -182,6 +197,7 @@ impl NackCode {
             NackCode::TrimmedLastHop => 0x02,
             NackCode::NoPdcAvail => 0x04,
             NackCode::NoPktBuffer => 0x07,
+            NackCode::NoGtdDelAvail => 0x08,
             NackCode::PsnOorWindow => 0x0b,
             NackCode::RodOoo => 0x0d,
             NackCode::InvDpdcid => 0x0e,
@@ -225,6 +241,8 @@ pub struct Ack {
     pub penalty: u8,
     /// The window before the penalty is right again (`rc`).
     pub restore: bool,
+    /// Bytes of the guaranteed response that it carries; 0: a default response.
+    pub data: u16,
     /// Why, for a NACK.
     pub code: NackCode,
 }
@@ -248,6 +266,7 @@ impl Ack {
             mpr: 0,
             penalty: 0,
             restore: false,
+            data: 0,
             code: NackCode::None,
         }
     }
@@ -267,6 +286,7 @@ impl Ack {
             self.rcvd_bytes << 16 | u64::from(self.mpr) << 8 | u64::from(self.penalty),
             u64::from(self.ooo_count.min(0xffff)) << 48
                 | u64::from(self.entropy) << 32
+                | u64::from(self.data) << 16
                 | u64::from(self.code as u8) << 8
                 | bits,
         ]
@@ -294,6 +314,7 @@ impl Ack {
             restore: bit(last, 4),
             mpr: (counts >> 8) as u8,
             penalty: counts as u8,
+            data: (last >> 16) as u16,
             code: NackCode::ALL[(last >> 8 & 0xff) as usize],
         }
     }
@@ -303,6 +324,10 @@ impl Ack {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum ControlType {
+    /// Everything below the payload's PSN has been answered: guaranteed responses can be forgotten.
+    ClearCmd = 2,
+    /// The target asks for a clear up to the payload's PSN.
+    ClearReq = 3,
     /// Close the PDC; consumes a PSN and is acknowledged.
     CloseCmd = 4,
     /// The target asks for a close.
@@ -324,7 +349,7 @@ pub struct Control {
     pub spdcid: u32,
     /// The PDC of its receiver, or [`UNKNOWN`]; the context for CREDIT.
     pub dpdcid: u32,
-    /// Cumulative credit or demand, in quanta; 0 for others.
+    /// Cumulative credit or demand, in quanta; the PSN of a clear; 0 for others.
     pub payload: u32,
 }
 
@@ -339,6 +364,8 @@ impl Control {
         let (spdcid, dpdcid) = split(packet.body[0]);
         let (kind, payload) = split(packet.body[1]);
         let kind = match kind {
+            2 => ControlType::ClearCmd,
+            3 => ControlType::ClearReq,
             4 => ControlType::CloseCmd,
             5 => ControlType::CloseReq,
             6 => ControlType::Probe,
@@ -363,12 +390,13 @@ mod tests {
         /// What is packed of a data packet is unpacked, for every value of every field.
         #[test]
         fn data_survives_packing(
-            ids in any::<[u32; 7]>(), message_bytes: u64, payload: u16, op in 0..7usize, mode in 0..4usize,
+            ids in any::<[u32; 7]>(), message_bytes in 0..1u64 << 48, payload: u16,
+            op in 0..9usize, mode in 0..4usize, clear: u16,
         ) {
             let data = Data {
                 spdcid: ids[0], dpdcid: ids[1], message: ids[2], payload, message_bytes,
                 delivery: DELIVERIES[mode], op: Op::ALL[op],
-                ccc: ids[3], credit_target: ids[4], start_psn: ids[5], offset: ids[6],
+                ccc: ids[3], credit_target: ids[4], start_psn: ids[5], offset: ids[6], clear,
             };
             prop_assert_eq!(Data::unpack(&through(data.pack())), data);
         }
@@ -377,22 +405,23 @@ mod tests {
         #[test]
         fn acknowledgements_survive_packing(
             ids in any::<[u32; 4]>(), sack: u64, rcvd_bytes in 0..1u64 << 48, ooo_count in 0..1u32 << 16,
-            entropy: u16, bits in any::<[bool; 5]>(), bytes in any::<[u8; 2]>(), code in 0..10usize,
+            entropy: u16, bits in any::<[bool; 5]>(), bytes in any::<[u8; 2]>(), code in 0..11usize,
+            data: u16,
         ) {
             let ack = Ack {
                 spdcid: ids[0], dpdcid: ids[1], cack: ids[2], sack_base: ids[3], sack, rcvd_bytes,
                 ooo_count, entropy, marked: bits[0], retransmitted: bits[1], probe: bits[2],
                 rudi: bits[3], restore: bits[4], mpr: bytes[0], penalty: bytes[1],
-                code: NackCode::ALL[code],
+                data, code: NackCode::ALL[code],
             };
             prop_assert_eq!(Ack::unpack(&through(ack.pack())), ack);
         }
 
         /// And for control packets.
         #[test]
-        fn control_packets_survive_packing(ids in any::<[u32; 3]>(), kind in 0..5usize) {
-            use ControlType::{CloseCmd, CloseReq, Credit, CreditReq, Probe};
-            let kind = [CloseCmd, CloseReq, Probe, Credit, CreditReq][kind];
+        fn control_packets_survive_packing(ids in any::<[u32; 3]>(), kind in 0..7usize) {
+            use ControlType::{ClearCmd, ClearReq, CloseCmd, CloseReq, Credit, CreditReq, Probe};
+            let kind = [ClearCmd, ClearReq, CloseCmd, CloseReq, Probe, Credit, CreditReq][kind];
             let control = Control { kind, spdcid: ids[0], dpdcid: ids[1], payload: ids[2] };
             prop_assert_eq!(Control::unpack(&through(control.pack())), control);
         }

@@ -13,7 +13,7 @@ use crate::uet::entropy::Entropy;
 use crate::uet::header::{Ack, Control, ControlType, Data, NackCode, Op, UNKNOWN};
 use crate::uet::messages::{Pending, Report};
 use crate::uet::sender::{Outgoing, Sender, State, Timeout};
-use crate::uet::{Uet, ses, timer};
+use crate::uet::{Uet, guaranteed, ses, timer};
 
 /// Log slot of messages that no program posted.
 const NO_SLOT: u32 = u32::MAX;
@@ -44,6 +44,8 @@ impl<C: CongestionControl> Uet<C> {
                 self.ses.on_offer(id.0, slot);
                 (Op::RendezvousSend, eager, Report::Part)
             }
+            (Operation::Atomic, _) => (Op::Atomic, bytes, Report::Sent),
+            (Operation::FetchingAtomic, _) => (Op::FetchingAtomic, bytes, Report::Sent),
             (Operation::Read, _) => {
                 self.ses.on_read(id.0, slot);
                 (Op::Read, 0, Report::Part)
@@ -66,7 +68,7 @@ impl<C: CongestionControl> Uet<C> {
         let header = ses::header(op, left, &self.config);
         let sender = &mut self.senders[spdcid as usize];
         let ccc = &mut self.cccs[sender.ccc as usize];
-        if op == Op::Read {
+        if op == Op::Read && guaranteed::in_ack(op, message.bytes, &self.config).is_none() {
             self.ses.on_asked(message.id.0, spdcid);
             sender.reading += 1;
         }
@@ -127,6 +129,7 @@ impl<C: CongestionControl> Uet<C> {
             credit_target: 0,
             start_psn: 0,
             offset: 0,
+            clear: 0,
         };
         cx.counters.new += 1;
         self.datagrams.push_back(Packet {
@@ -292,6 +295,9 @@ impl<C: CongestionControl> Uet<C> {
                     return self.on_close_answer(cx, spdcid, &ack);
                 }
                 sender.on_ack(cx.now, packet.psn, &ack, ccc, &self.config, &self.parameters);
+                if ack.data > 0 {
+                    self.on_response(cx, spdcid, packet.src, (packet.psn, &ack));
+                }
                 self.complete(cx, spdcid);
             }
             // A late copy of a packet of the context that had this number before finds its target closed.
@@ -299,7 +305,8 @@ impl<C: CongestionControl> Uet<C> {
             NackCode::InvDpdcid | NackCode::Closing => return self.fail(cx, spdcid),
             code => {
                 sender.on_nack(cx.now, packet.psn, &ack, ccc, &self.config, &self.parameters);
-                if matches!(code, NackCode::NoPdcAvail | NackCode::NoPktBuffer) {
+                use NackCode::{NoGtdDelAvail, NoPdcAvail, NoPktBuffer};
+                if matches!(code, NoPdcAvail | NoPktBuffer | NoGtdDelAvail) {
                     return self.hold(cx, spdcid);
                 }
             }
@@ -326,6 +333,8 @@ impl<C: CongestionControl> Uet<C> {
         }
         if sender.is_idle() {
             cx.timers.cancel(timer::of(spdcid, timer::RTO));
+            self.clear_later(cx, spdcid);
+            let sender = &mut self.senders[spdcid as usize];
             if self.config.pdc_scope == PdcScope::Message {
                 sender.shrink();
             } else {
@@ -349,7 +358,11 @@ impl<C: CongestionControl> Uet<C> {
     }
 
     pub(super) fn on_hold_over(&mut self, spdcid: u32) {
-        self.senders[spdcid as usize].held = false;
+        let sender = &mut self.senders[spdcid as usize];
+        sender.held = false;
+        if sender.is_idle() && sender.owes_clear() {
+            return self.clear(spdcid);
+        }
         self.kick(spdcid);
     }
 
@@ -461,6 +474,7 @@ fn emit(
         credit_target: out.credit_target,
         start_psn: sender.start,
         offset: piece.offset as u32,
+        clear: out.clear as u16,
     };
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     Packet {

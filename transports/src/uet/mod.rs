@@ -7,6 +7,7 @@
 //!   losses inferred
 //! - `initiator`, `target`, `close`: the endpoint's side of each half, and how PDCs end
 //! - `ses`: reads, rendezvous, receives that come late
+//! - `guaranteed`: responses with data, kept until they are cleared
 //! - [`header`]: the transport's fields in a packet
 //! - `ccc`: the congestion control context that PDCs to one destination share; [`congestion`]: the seam
 //!   to its window; [`nscc`], [`dctcp`]; `credit`: RCCC; `host_buffer`: destination flow control
@@ -23,6 +24,7 @@ pub mod congestion;
 mod credit;
 pub mod dctcp;
 pub mod entropy;
+mod guaranteed;
 pub mod header;
 mod host_buffer;
 mod initiator;
@@ -84,7 +86,8 @@ mod timer {
     pub(super) const RTO: u32 = 0;
     /// Tail probe, of a sender.
     pub(super) const PROBE: u32 = 1;
-    /// End of the wait for the target's resources, of a sender.
+    /// End of the wait for the target's resources, of a sender; of one that is idle, of the wait for data that
+    /// would clear responses.
     pub(super) const HOLD: u32 = 2;
     /// Close of an idle context, or again of one that got no answer.
     pub(super) const CLOSE: u32 = 3;
@@ -128,6 +131,8 @@ pub struct Uet<C: CongestionControl> {
     pacer: Pacer,
     oversubscription: Option<Oversubscription>,
     buffer: Option<HostBuffer>,
+    /// Guaranteed responses kept, of all receivers.
+    kept: u32,
     ses: Ses,
     /// Senders that may send, in turn.
     ready: VecDeque<u32>,
@@ -169,6 +174,7 @@ impl<C: CongestionControl> Uet<C> {
             pacer: Pacer::default(),
             oversubscription,
             buffer: config.host_buffer.map(HostBuffer::new),
+            kept: 0,
             ses: Ses::default(),
             ready: VecDeque::new(),
             control: VecDeque::new(),
@@ -231,6 +237,8 @@ impl<C: CongestionControl> Uet<C> {
             ControlType::Probe => self.on_probe(cx, packet, &control),
             ControlType::CloseCmd => self.on_close_command(cx, packet, &control),
             ControlType::CloseReq => self.on_close_request(cx, packet, &control),
+            ControlType::ClearCmd => self.on_clear_command(cx, packet, &control),
+            ControlType::ClearReq => self.on_clear_request(packet, &control),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The packets a sender has sent and not seen acknowledged: a ring by PSN that grows with the window.
 
+use std::collections::BTreeSet;
+
 use fabric::units::Time;
 
 use crate::common::bits::RingBits;
@@ -34,6 +36,8 @@ pub(super) struct Outstanding {
     flying: RingBits,
     lost: RingBits,
     lost_count: u32,
+    /// Requests that only their response acknowledges.
+    awaiting: BTreeSet<u32>,
 }
 
 impl Outstanding {
@@ -134,6 +138,9 @@ impl Outstanding {
         if cack <= self.cack {
             return 0;
         }
+        if !self.awaiting.is_empty() {
+            return self.acknowledge_but_awaited(cack);
+        }
         self.flying.clear_range(self.cack, cack);
         let mut found = 0;
         if self.lost_count > 0 {
@@ -149,7 +156,10 @@ impl Outstanding {
     /// what was wrongly taken for lost.
     #[inline]
     pub(super) fn acknowledge_run(&mut self, base: u32, sack: u64) -> u64 {
-        let sack = sack & self.window_from(base);
+        let mut sack = sack & self.window_from(base);
+        for psn in self.awaiting.range(base..base.saturating_add(64)) {
+            sack &= !(1 << (psn - base));
+        }
         if sack == 0 {
             return 0;
         }
@@ -163,6 +173,40 @@ impl Outstanding {
             }
         }
         found
+    }
+
+    /// [`Outstanding::acknowledge_below`] where some of the packets wait for their response.
+    #[cold]
+    fn acknowledge_but_awaited(&mut self, cack: u32) -> u64 {
+        let mut found = 0;
+        for psn in self.cack..cack {
+            if self.awaiting.contains(&psn) {
+                continue;
+            }
+            self.flying.clear(psn);
+            if self.lost.get(psn) {
+                found += self.recover(psn);
+            }
+        }
+        self.advance();
+        found
+    }
+
+    /// Only the response to `psn`, which was just sent, acknowledges it.
+    pub(super) fn await_response(&mut self, psn: u32) {
+        self.awaiting.insert(psn);
+    }
+
+    /// The response to `psn` is there: the bytes of what was wrongly taken for lost, or `None` if it is not
+    /// waited for (any more).
+    pub(super) fn answer(&mut self, psn: u32) -> Option<u64> {
+        if !self.awaiting.remove(&psn) {
+            return None;
+        }
+        self.flying.clear(psn);
+        let found = if self.lost.get(psn) { self.recover(psn) } else { 0 };
+        self.advance();
+        Some(found)
     }
 
     /// A bit for each of the 64 packets from `base` on that is in the window. The ring has other packets
@@ -183,8 +227,8 @@ impl Outstanding {
         u64::from(self.records[self.place(psn)].bytes)
     }
 
-    /// Everything below the first packet that is neither in flight nor lost has been acknowledged one by
-    /// one (RUDI, which has no cumulative acknowledgement).
+    /// Everything below the first packet that is in flight or lost has been acknowledged one by one (RUDI,
+    /// which has no cumulative acknowledgement; responses).
     pub(super) fn advance(&mut self) {
         let flying = self.flying.first_set(self.cack, self.next).unwrap_or(self.next);
         let lost = match self.lost_count {

@@ -9,6 +9,7 @@ use fabric::units::Time;
 use crate::common::bits::RingBits;
 use crate::uet::config::{AckCount, Delivery, LossInference, SackBase, UetConfig};
 use crate::uet::credit::pacer::Source;
+use crate::uet::guaranteed::{self, Kept};
 use crate::uet::header::{Ack, Data, NackCode, Op, UNKNOWN};
 use crate::uet::host_buffer::HostBuffer;
 use crate::uet::initiator::RETURN;
@@ -65,6 +66,8 @@ pub(super) struct Surroundings<'a> {
     /// The sender's congestion control context.
     pub(super) source: &'a mut Source,
     pub(super) buffer: Option<&'a mut HostBuffer>,
+    /// Guaranteed responses that the host keeps.
+    pub(super) kept: &'a mut u32,
 }
 
 /// See the module.
@@ -109,6 +112,8 @@ pub(super) struct Receiver {
     /// The hole last inferred to be lost, and when.
     inferred: Option<(u32, Time)>,
     arriving: Vec<Arriving>,
+    /// Guaranteed responses not cleared yet.
+    pub(super) kept: Kept,
 }
 
 impl Receiver {
@@ -136,7 +141,14 @@ impl Receiver {
             out_of_order: None,
             inferred: None,
             arriving: Vec::new(),
+            kept: Kept::default(),
         }
+    }
+
+    /// The initiator has the responses to requests below `psn`.
+    #[inline]
+    pub(super) fn clear_below(&mut self, psn: u32, kept: &mut u32) {
+        *kept -= self.kept.clear_below(psn);
     }
 
     fn is_duplicate(&self, psn: u32) -> bool {
@@ -157,6 +169,7 @@ impl Receiver {
         mut around: Surroundings<'_>,
     ) -> Reaction {
         self.last = around.now;
+        self.clear_below(packet.psn - u32::from(data.clear), around.kept);
         if packet.has(flags::TRIMMED) {
             around.counters.trimmed += 1;
             return Reaction {
@@ -169,7 +182,8 @@ impl Receiver {
         if self.is_duplicate(packet.psn) {
             around.counters.duplicates += 1;
             self.unacknowledged = 0;
-            let reply = self.acknowledge(packet, data, marked, marked, &around);
+            let mut reply = self.acknowledge(packet, data, marked, marked, &around);
+            reply.ack.data = self.kept.get(packet.psn).unwrap_or(0);
             return Reaction { reply: Some(reply), ..Reaction::default() };
         }
         if let Some(code) = self.refuses(packet, data, &mut around) {
@@ -205,9 +219,17 @@ impl Receiver {
         }
         let due = self.unacknowledged >= config.ack_trigger || data.delivery == Delivery::Rudi;
         // spec: pds-ack-first
-        let reply = (first || asked || marked || due || settles).then(|| {
+        let response = guaranteed::in_ack(data.op, data.message_bytes, config);
+        if let Some(bytes) = response {
+            self.kept.keep(packet.psn, bytes);
+            *around.kept += 1;
+        }
+        let urgent = first || asked || marked || settles || response.is_some();
+        let reply = (urgent || due).then(|| {
             self.unacknowledged = 0;
-            self.acknowledge(packet, data, marked, marked || asked, &around)
+            let mut reply = self.acknowledge(packet, data, marked, marked || asked, &around);
+            reply.ack.data = response.unwrap_or(0);
+            reply
         });
         let inferred = match config.inference {
             LossInference::Receiver if !in_order && data.delivery != Delivery::Rudi => {
@@ -234,6 +256,14 @@ impl Receiver {
         if data.delivery == Delivery::Rod && packet.psn != self.cack {
             return Some(NackCode::RodOoo);
         }
+        // spec: pds-gtd-room
+        let guaranteed = guaranteed::in_ack(data.op, data.message_bytes, around.config).is_some();
+        // Clears are cumulative: what lies above a hole stays until the hole is filled, which takes room too.
+        let takes = if packet.psn == self.cack { 1 } else { 2 };
+        if guaranteed && around.config.gtd_responses.is_some_and(|most| *around.kept + takes > most)
+        {
+            return Some(NackCode::NoGtdDelAvail);
+        }
         let fits = around
             .buffer
             .as_mut()
@@ -243,7 +273,9 @@ impl Receiver {
 
     fn on_trimmed(&mut self, packet: &Packet, data: &Data, around: &Surroundings<'_>) -> Reply {
         if self.is_duplicate(packet.psn) {
-            return self.acknowledge(packet, data, false, false, around);
+            let mut reply = self.acknowledge(packet, data, false, false, around);
+            reply.ack.data = self.kept.get(packet.psn).unwrap_or(0);
+            return reply;
         }
         let code = match packet.has(flags::LAST_HOP) {
             true => NackCode::TrimmedLastHop,

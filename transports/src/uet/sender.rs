@@ -9,6 +9,7 @@ use crate::uet::ccc::Ccc;
 use crate::uet::config::{Delivery, LossInference, UetConfig};
 use crate::uet::congestion::{AckSample, CongestionControl, NackSample};
 use crate::uet::entropy::{Entropy, Feedback};
+use crate::uet::guaranteed;
 use crate::uet::header::{Ack, NackCode, UNKNOWN};
 use crate::uet::initiator::RETURN;
 use crate::uet::messages::{Messages, Pending, Piece, Report, Run};
@@ -42,6 +43,8 @@ pub(super) struct Outgoing {
     pub(super) ack_request: bool,
     /// Demand for credit (RCCC).
     pub(super) credit_target: u32,
+    /// How far below it the first packet lies that is not answered yet.
+    pub(super) clear: u32,
     /// When it times out.
     pub(super) due: Time,
 }
@@ -88,6 +91,10 @@ pub(super) struct Sender {
     pub(super) reading: u32,
     /// The receiver of that data.
     pub(super) returns: Option<u32>,
+    /// Above the last request whose guaranteed response has come.
+    answered: u32,
+    /// The target has been told to forget responses below this.
+    cleared: u32,
 }
 
 impl Sender {
@@ -118,6 +125,8 @@ impl Sender {
             is_return: false,
             reading: 0,
             returns: None,
+            answered: start,
+            cleared: start,
         }
     }
 
@@ -210,6 +219,9 @@ impl Sender {
         let psn = self.outstanding.next();
         let piece = self.messages.cut(psn, config.payload, config.interleave);
         self.outstanding.send(now, piece.bytes, entropy);
+        if guaranteed::in_ack(piece.op, piece.message.bytes, config).is_some() {
+            self.outstanding.await_response(psn);
+        }
         ccc.unsent -= i64::from(piece.bytes);
         let credit_target = ccc.on_sent(piece.bytes, waiting, config);
         Outgoing {
@@ -219,6 +231,7 @@ impl Sender {
             retransmitted: false,
             ack_request: piece.last || ccc.is_closing(config),
             credit_target,
+            clear: psn - self.tell_clear(),
             due: now + config.timeout_after(0),
         }
     }
@@ -242,6 +255,7 @@ impl Sender {
             retransmitted: true,
             ack_request: true,
             credit_target,
+            clear: psn - self.tell_clear(),
             due: now + config.timeout_after(record.timeouts),
         }
     }
@@ -287,6 +301,32 @@ impl Sender {
             self.infer(ack, clear, ccc, config, parameters);
         }
         ccc.credit.stop_speculating();
+    }
+
+    /// The guaranteed response to `psn` has come: the request, unless it had come before.
+    pub(super) fn on_response<C>(
+        &mut self,
+        psn: u32,
+        ccc: &mut Ccc<C>,
+        config: &UetConfig,
+    ) -> Option<Piece> {
+        let found = self.outstanding.answer(psn)?;
+        ccc.in_flight += found as i64;
+        ccc.lost -= found as i64;
+        self.answered = self.answered.max(psn + 1);
+        Some(self.messages.piece(psn, config.payload))
+    }
+
+    /// The target keeps responses that have come and that nothing has cleared.
+    pub(super) fn owes_clear(&self) -> bool {
+        self.answered > self.cleared
+    }
+
+    /// Notes that the target is told what it need not keep: everything below the PSN returned.
+    #[inline]
+    pub(super) fn tell_clear(&mut self) -> u32 {
+        self.cleared = self.outstanding.cack();
+        self.cleared
     }
 
     /// A RUDI response: takes its one packet out of flight; the bytes that it acknowledges.

@@ -21,6 +21,8 @@ const MEDIUM: u16 = 32;
 const SMALL: u16 = 20;
 /// Of the data of a read (RSP_DATA).
 const RESPONSE: u16 = 20;
+/// Extension of an atomic operation.
+const ATOMIC: u16 = 4;
 /// Extension of a rendezvous; counted with every packet of its eager part.
 const RENDEZVOUS: u16 = 24;
 
@@ -35,9 +37,15 @@ pub(super) fn header(op: Op, bytes: u64, config: &UetConfig) -> u16 {
         Op::TaggedSend | Op::Write if single => MEDIUM,
         Op::ReadResponse => RESPONSE,
         Op::RendezvousSend => STANDARD + RENDEZVOUS,
+        Op::Atomic | Op::FetchingAtomic => STANDARD + ATOMIC,
         _ => STANDARD,
     };
     config.header - STANDARD + ses
+}
+
+/// Frame bytes of an acknowledgement that carries `data` bytes of a response.
+pub(super) fn ack_bytes(data: u16, config: &UetConfig) -> u16 {
+    config.ack_bytes + if data > 0 { RESPONSE + data } else { 0 }
 }
 
 /// Something to do later.

@@ -12,7 +12,7 @@ use crate::uet::initiator::RETURN;
 use crate::uet::receiver::{Part, Receiver, Reply, Surroundings};
 use crate::uet::sender::State;
 use crate::uet::ses::Later;
-use crate::uet::{Uet, timer};
+use crate::uet::{Uet, guaranteed, ses, timer};
 
 /// What a target knows of an initiator's PDC.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,7 @@ impl<C: CongestionControl> Uet<C> {
             counters: cx.counters,
             source: &mut self.sources[place as usize],
             buffer: self.buffer.as_mut(),
+            kept: &mut self.kept,
         };
         let reaction = receiver.on_data(packet, &data, around);
         let (flow, dst) = (receiver.flow, receiver.src);
@@ -63,6 +64,9 @@ impl<C: CongestionControl> Uet<C> {
             self.on_part(cx, number, packet.src, &part);
         }
         if let Some(reply) = reaction.reply {
+            if reply.ack.code == NackCode::NoGtdDelAvail {
+                self.ask_for_clear(cx.now);
+            }
             self.answer(cx, flow, dst, &reply);
         }
         if let Some(reply) = reaction.inferred {
@@ -181,7 +185,7 @@ impl<C: CongestionControl> Uet<C> {
     pub(super) fn answer(&mut self, cx: &mut HostCx<'_>, flow: u32, dst: HostId, reply: &Reply) {
         let (kind, bytes) = if reply.ack.code == NackCode::None {
             cx.counters.acks += 1;
-            (Kind::Ack, self.config.ack_bytes)
+            (Kind::Ack, ses::ack_bytes(reply.ack.data, &self.config))
         } else {
             cx.counters.nacks += 1;
             (Kind::Nack, self.config.nack_bytes)
@@ -214,10 +218,14 @@ impl<C: CongestionControl> Uet<C> {
         let message = MessageId(part.message);
         let received = Completion::Received { message, src };
         match part.op {
-            Op::Send | Op::Write | Op::Datagram => cx.completions.push(received),
+            Op::Send | Op::Write | Op::Datagram | Op::Atomic | Op::FetchingAtomic => {
+                cx.completions.push(received);
+            }
             Op::TaggedSend => {
                 self.put_off(cx, part, Later::Receive { message: part.message, src });
             }
+            // The acknowledgement had it.
+            Op::Read if guaranteed::in_ack(part.op, part.bytes, &self.config).is_some() => {}
             Op::Read => self.respond(cx, number, part.message, part.bytes),
             Op::RendezvousSend => {
                 if self.ses.on_part_received(part.message) {
@@ -359,6 +367,7 @@ impl<C: CongestionControl> Uet<C> {
             counters: cx.counters,
             source: &mut self.sources[receiver.source as usize],
             buffer: self.buffer.as_mut(),
+            kept: &mut self.kept,
         };
         let reply = call(receiver, around);
         let (flow, dst) = (receiver.flow, receiver.src);

@@ -172,6 +172,17 @@ impl Prepared {
                 if collective { " and waits for each" } else { "" }
             ));
         }
+        let most = match config.operation {
+            Operation::Atomic => u64::from(config.payload),
+            Operation::FetchingAtomic => u64::from(config.max_ack_data),
+            _ => return Ok(()),
+        };
+        if longest > most {
+            return Err(format!(
+                "atomic operations are messages of one packet, here of at most {most} B \
+                 (`transport.max_ack_data` for those that fetch); {name} has messages of {longest} B"
+            ));
+        }
         Ok(())
     }
 }

@@ -97,6 +97,8 @@ options! {
         ("tagged-send", Operation::TaggedSend),
         ("write", Operation::Write),
         ("read", Operation::Read),
+        ("atomic", Operation::Atomic),
+        ("fetching-atomic", Operation::FetchingAtomic),
     ]), |config, value| config.operation = value;
     /// Bytes that a tagged send sends before the target asks for the rest.
     rendezvous: u64 = Section::bytes, |config, value| config.rendezvous = Some(value);
@@ -137,6 +139,15 @@ options! {
         |config, value| config.max_timeouts = (value > 0).then_some(value);
     /// Wait after a NACK for want of resources.
     nack_retry: Span = Section::span, |config, value| config.nack_retry = value;
+    /// Most bytes of a response that ride in its acknowledgement.
+    max_ack_data: u16 = |section, key| {
+        Ok(section.count(key, 0, 4_096)?.map(|bytes| bytes as u16))
+    }, |config, value| config.max_ack_data = value;
+    /// Guaranteed responses that a target can keep.
+    gtd_responses: u32 = |section, key| count(section, key, 1, 1 << 24),
+        |config, value| config.gtd_responses = Some(value);
+    /// How long an idle initiator waits before it clears by itself.
+    clear_time: Span = Section::span, |config, value| config.clear_time = value;
     /// How losses are inferred.
     loss_inference: LossInference = |section, key| section.word(key, &[
         ("none", LossInference::None),

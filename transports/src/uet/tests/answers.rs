@@ -30,6 +30,7 @@ fn data(payload: u16) -> Data {
         credit_target: 0,
         start_psn: 0,
         offset: 0,
+        clear: 0,
     }
 }
 
@@ -50,7 +51,8 @@ fn arrive_with(
     config: &UetConfig,
 ) -> Reaction {
     let counters = &mut EndpointCounters::default();
-    let around = Surroundings { now: Time(0), config, counters, source, buffer: None };
+    let kept = &mut 0;
+    let around = Surroundings { now: Time(0), config, counters, source, buffer: None, kept };
     receiver.on_data(&packet, data, around)
 }
 

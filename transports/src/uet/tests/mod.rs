@@ -6,10 +6,12 @@
 //! - `life`: how contexts begin, run out, end and fail
 //! - `loss`: losses inferred; a receiver that cannot keep up
 //! - `credit`: RCCC
+//! - `guaranteed`: responses with data, and their clearing
 //! - `property`: everything at once, at random
 
 mod answers;
 mod credit;
+mod guaranteed;
 mod life;
 mod loss;
 mod modes;
@@ -288,6 +290,7 @@ fn offered(config: UetConfig, polls: usize, paused: u8) -> Vec<Option<Kind>> {
         credit_target: 0,
         start_psn: 0,
         offset: 0,
+        clear: 0,
     };
     for psn in 0..30 {
         let asking = Packet {

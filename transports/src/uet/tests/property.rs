@@ -34,6 +34,8 @@ fn service() -> impl Strategy<Value = (Delivery, Operation, Option<u64>)> {
         (Delivery::Rud, Operation::Send, None),
         (Delivery::Rud, Operation::Read, None),
         (Delivery::Rud, Operation::TaggedSend, Some(20_000)),
+        (Delivery::Rud, Operation::FetchingAtomic, None),
+        (Delivery::Rod, Operation::FetchingAtomic, None),
         (Delivery::Rod, Operation::Write, None),
         (Delivery::Rod, Operation::Read, None),
         (Delivery::Rod, Operation::TaggedSend, Some(20_000)),
@@ -72,6 +74,8 @@ fn configuration() -> impl Strategy<Value = UetConfig> {
                 pdc_idle: idle.then_some(Span::from_micros(50)),
                 nack_retry: Span::from_micros(30),
                 max_timeouts: None,
+                gtd_responses: target_pdcs,
+                clear_time: Span::from_micros(20),
                 ..config
             }
         },
@@ -100,6 +104,13 @@ proptest! {
                 fate => fate,
             }
         });
+        // What an acknowledgement brings back is short; so are some reads.
+        let short = |bytes: u64| match config.operation {
+            Operation::FetchingAtomic => 1 + bytes % 16,
+            Operation::Read if bytes % 2 == 0 => 1 + bytes % 32,
+            _ => bytes,
+        };
+        let sizes: Vec<u64> = sizes.into_iter().map(short).collect();
         for (id, bytes) in sizes.iter().enumerate() {
             let (src, hop) = (id as u32 % 3, 1 + id as u32 / 3 % 2);
             bench.post(src, message(id as u32, (src + hop) % 3, *bytes));
