@@ -1,7 +1,7 @@
 //! How ports are numbered: node by node, in the order of the links that touch the node.
 
 use crate::graph::Graph;
-use crate::ids::{NodeId, PortId};
+use crate::ids::{LinkId, NodeId, PortId};
 
 /// Where the ports of each node begin, over the whole fabric, and which port faces which.
 pub(crate) struct Layout {
@@ -55,6 +55,13 @@ impl Layout {
     pub(crate) fn ports_of(&self, node: NodeId) -> std::ops::Range<u32> {
         self.first[node.index()]..self.first[node.index() + 1]
     }
+}
+
+/// A port's node, the node at the other end of its link, and the link.
+pub fn ends_of(graph: &Graph, port: PortId) -> (NodeId, NodeId, LinkId) {
+    let layout = Layout::new(graph);
+    let [own, peer] = [port.index(), layout.peer[port.index()] as usize];
+    (layout.node[own], layout.node[peer], LinkId(layout.link[own]))
 }
 
 /// The ports of a node, each with the node at the other end of its link.

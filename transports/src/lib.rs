@@ -7,11 +7,13 @@
 //! - [`uet`]: Ultra Ethernet Transport
 //! - [`roce`]: RDMA over converged Ethernet, version 2
 //! - [`any`]: one type for all of them
+//! - [`wire`]: the bytes of what they send
 //! - [`common`]: what they share
 
 pub mod any;
 pub mod common;
 pub mod roce;
 pub mod uet;
+pub mod wire;
 
 pub use any::AnyEndpoint;

@@ -23,6 +23,7 @@ use transports::AnyEndpoint;
 use workloads::{AnyProgram, Workload as Programs};
 
 use crate::args::Output;
+use crate::captures::CaptureSet;
 use crate::error::UserError;
 use crate::prepare::Prepared;
 use crate::progress::Display;
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub flows: Vec<FlowSet>,
     /// Records of ports.
     pub ports: Vec<PortSet>,
+    /// Captured frames.
+    pub captures: Vec<CaptureSet>,
     /// Completion times, to plot.
     pub panels: Vec<Panel>,
     /// What did not finish, by variant and workload.
@@ -88,6 +91,7 @@ pub fn execute(
         },
         flows: Vec::new(),
         ports: Vec::new(),
+        captures: Vec::new(),
         panels: Vec::new(),
         unfinished: Vec::new(),
         interrupted: false,
@@ -159,6 +163,9 @@ fn keep(
         workload: workload.name.clone(),
         ports: ports.collect(),
     });
+    let snap = variant.capture.as_ref().and_then(|capture| capture.snap);
+    let (of, with) = (&variant.name, &workload.name);
+    outcome.captures.extend(CaptureSet::new(of, with, snap, prepared, record.capture));
     outcome.flows.push(FlowSet {
         variant: variant.name.clone(),
         workload: workload.name.clone(),

@@ -5,9 +5,10 @@
 //! - [`scenario`]: TOML to checked data; [`error`]: errors that show their place
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: the engine
 //! - [`validate`](mod@validate): the fidelity table
-//! - [`progress`], [`output`]: what a user sees and keeps
+//! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
+pub mod captures;
 pub mod error;
 pub mod execute;
 pub mod output;

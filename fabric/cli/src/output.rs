@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fabric::units::Span;
 use serde::Serialize;
 
+use crate::captures;
 use crate::error::UserError;
 use crate::execute::Outcome;
 use crate::scenario::model::Scenario;
@@ -28,7 +29,7 @@ struct Manifest<'a> {
     /// Runs the same again: `ultraloom run scenario.toml`.
     scenario: &'static str,
     variants: Vec<&'a str>,
-    files: Vec<&'static str>,
+    files: Vec<&'a str>,
 }
 
 impl Folder {
@@ -61,6 +62,7 @@ impl Folder {
             .map_err(UserError::new)?;
         let flows = results::flows::flows(&outcome.flows);
         let ports = results::ports::ports(&outcome.ports);
+        let captures = self.write_captures(outcome)?;
         let mut files: Vec<(&'static str, Vec<u8>)> = vec![
             ("summary.json", outcome.summary.to_json().into_bytes()),
             ("scenario.toml", scenario.resolved.clone().into_bytes()),
@@ -76,12 +78,27 @@ impl Folder {
             seed: scenario.seed,
             scenario: "scenario.toml",
             variants: scenario.variants.iter().map(|variant| variant.name.as_str()).collect(),
-            files: files.iter().map(|(name, _)| *name).collect(),
+            files: files
+                .iter()
+                .map(|(name, _)| *name)
+                .chain(captures.iter().map(String::as_str))
+                .collect(),
         };
         let manifest = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| UserError::new(format!("the manifest cannot be written: {error}")))?;
         files.push(("manifest.json", manifest));
         self.keep(&files)
+    }
+
+    /// Writes the captures, one file a variant; returns the names.
+    fn write_captures(&self, outcome: &Outcome) -> Result<Vec<String>, UserError> {
+        let mut names = Vec::new();
+        for sets in outcome.captures.chunk_by(|a, b| a.variant == b.variant) {
+            let name = captures::file_name(&sets[0].variant);
+            captures::write(&sets.iter().collect::<Vec<_>>(), &self.partial.join(&name))?;
+            names.push(name);
+        }
+        Ok(names)
     }
 
     /// Writes files and moves the folder to its place; returns where that is.

@@ -86,6 +86,8 @@ pub struct RoceConfig {
     pub payload: u16,
     /// Everything else of a data frame: Ethernet, IP, UDP, BTH, ICRC, FCS (`uet-wire.md` §6: 62).
     pub header: u16,
+    /// Whether payload is padded to words of 4 bytes, as the frame format has it.
+    pub pads: bool,
     /// Besides, on the first packet of a message (RETH of a WRITE: 16).
     pub first_header: u16,
     /// Frame of an ACK or NAK (66).
@@ -140,6 +142,7 @@ impl RoceConfig {
         RoceConfig {
             payload: 4_096,
             header: 62,
+            pads: true,
             first_header: 16,
             ack_bytes: 66,
             cnp_bytes: 78,

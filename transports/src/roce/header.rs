@@ -16,6 +16,8 @@ pub struct Header {
     pub number: u32,
     /// Data: payload bytes. Acknowledgements: 1 if the packet acknowledged was marked.
     pub detail: u32,
+    /// Data: payload bytes of the whole message.
+    pub length: u64,
 }
 
 impl Header {
@@ -23,18 +25,19 @@ impl Header {
     #[inline]
     pub fn pack(&self) -> [u64; 5] {
         let qps = (u64::from(self.sender_qp) << 32) | u64::from(self.receiver_qp);
-        [qps, (u64::from(self.number) << 32) | u64::from(self.detail), 0, 0, 0]
+        [qps, (u64::from(self.number) << 32) | u64::from(self.detail), self.length, 0, 0]
     }
 
     /// Reads the fields.
     #[inline]
     pub fn unpack(packet: &Packet) -> Header {
-        let [qps, rest, ..] = packet.body;
+        let [qps, rest, length, ..] = packet.body;
         Header {
             sender_qp: (qps >> 32) as u32,
             receiver_qp: qps as u32,
             number: (rest >> 32) as u32,
             detail: rest as u32,
+            length,
         }
     }
 }
@@ -47,8 +50,8 @@ mod tests {
     proptest! {
         /// What is packed is unpacked.
         #[test]
-        fn headers_survive_packing(sender_qp: u32, receiver_qp: u32, number: u32, detail: u32) {
-            let header = Header { sender_qp, receiver_qp, number, detail };
+        fn headers_survive_packing(sender_qp: u32, receiver_qp: u32, number: u32, detail: u32, length: u64) {
+            let header = Header { sender_qp, receiver_qp, number, detail, length };
             let packet = Packet { body: header.pack(), ..Packet::default() };
             prop_assert_eq!(Header::unpack(&packet), header);
         }

@@ -140,6 +140,7 @@ impl Roce {
             receiver_qp: qp,
             number: receiver.expected,
             detail: u32::from(echo),
+            length: 0,
         };
         self.control.push_back(Packet {
             dst: receiver.src,
@@ -214,6 +215,7 @@ impl Roce {
             receiver_qp: sender.remote,
             number: out.message.id.0,
             detail: out.payload,
+            length: out.message.bytes,
         };
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         let packet = Packet {

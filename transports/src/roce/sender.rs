@@ -129,7 +129,8 @@ impl Sender {
             full
         };
         let extra = if psn == sending.first { config.first_header } else { 0 };
-        let bytes = payload as u16 + config.header + extra;
+        let padded = if config.pads { payload.next_multiple_of(4) } else { payload };
+        let bytes = padded as u16 + config.header + extra;
         self.next += 1;
         let retransmitted = psn < self.sent;
         self.sent = self.sent.max(self.next);

@@ -442,7 +442,7 @@ impl<C: CongestionControl> Uet<C> {
 }
 
 /// In a `dpdcid`: the data flows in the return direction of that PDC of its receiver.
-pub(super) const RETURN: u32 = 1 << 31;
+pub(crate) const RETURN: u32 = 1 << 31;
 
 /// The packet of `out`, counted and its timeout set.
 #[inline]

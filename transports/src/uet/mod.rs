@@ -27,14 +27,14 @@ pub mod entropy;
 mod guaranteed;
 pub mod header;
 mod host_buffer;
-mod initiator;
+pub(crate) mod initiator;
 mod messages;
 pub mod nscc;
 mod outstanding;
 mod receiver;
 mod recovery;
 mod sender;
-mod ses;
+pub(crate) mod ses;
 mod target;
 #[cfg(test)]
 mod tests;

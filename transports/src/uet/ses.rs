@@ -10,9 +10,19 @@ use std::collections::BTreeMap;
 use fabric::ids::HostId;
 use fabric::units::Time;
 
-use crate::uet::config::UetConfig;
-use crate::uet::header::Op;
+use crate::uet::config::{Delivery, UetConfig};
+use crate::uet::header::{Ack, Op};
 
+/// PDS header of a request with congestion control fields (RUD_CC_REQ, ROD_CC_REQ).
+const REQUEST: u16 = 16;
+/// Of RUDI requests and responses.
+const RUDI: u16 = 8;
+/// Of a datagram.
+const UUD: u16 = 4;
+/// PDS header of an acknowledgement (ACK_CC).
+const ACK_CC: u16 = 32;
+/// SES header of a response without data (RSP).
+const PLAIN_RESPONSE: u16 = 12;
 /// SES header of a message of several packets.
 const STANDARD: u16 = 44;
 /// Of a single packet for memory or tag (REQ_MEDIUM).
@@ -26,26 +36,57 @@ const ATOMIC: u16 = 4;
 /// Extension of a rendezvous; counted with every packet of its eager part.
 const RENDEZVOUS: u16 = 24;
 
+/// The SES header that a packet has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// REQ_SMALL.
+    Small,
+    /// REQ_MEDIUM.
+    Medium,
+    /// REQ_STD, with the operation's extension.
+    Standard,
+    /// RSP_DATA.
+    ResponseData,
+}
+
+/// The SES header of packets of a message of `bytes`.
+pub(crate) fn form(op: Op, bytes: u64, config: &UetConfig) -> Form {
+    let short = config.short_headers && bytes <= u64::from(config.payload);
+    match op {
+        Op::ReadResponse => Form::ResponseData,
+        Op::Send | Op::Datagram if short => Form::Small,
+        Op::TaggedSend | Op::Write if short => Form::Medium,
+        _ => Form::Standard,
+    }
+}
+
 /// Frame bytes beside the payload, for a message of `bytes`.
 pub(super) fn header(op: Op, bytes: u64, config: &UetConfig) -> u16 {
     if !config.short_headers {
         return config.header;
     }
-    let single = bytes <= u64::from(config.payload);
-    let ses = match op {
-        Op::Send | Op::Datagram if single => SMALL,
-        Op::TaggedSend | Op::Write if single => MEDIUM,
-        Op::ReadResponse => RESPONSE,
-        Op::RendezvousSend => STANDARD + RENDEZVOUS,
-        Op::Atomic | Op::FetchingAtomic => STANDARD + ATOMIC,
-        _ => STANDARD,
+    let ses = match (form(op, bytes, config), op) {
+        (Form::Small, _) => SMALL,
+        (Form::Medium, _) => MEDIUM,
+        (Form::ResponseData, _) => RESPONSE,
+        (Form::Standard, Op::RendezvousSend) => STANDARD + RENDEZVOUS,
+        (Form::Standard, Op::Atomic | Op::FetchingAtomic) => STANDARD + ATOMIC,
+        (Form::Standard, _) => STANDARD,
     };
-    config.header - STANDARD + ses
+    let pds = match config.delivery {
+        Delivery::Rud | Delivery::Rod => REQUEST,
+        Delivery::Rudi => RUDI,
+        Delivery::Uud => UUD,
+    };
+    config.header - STANDARD - REQUEST + ses + pds
 }
 
-/// Frame bytes of an acknowledgement that carries `data` bytes of a response.
-pub(super) fn ack_bytes(data: u16, config: &UetConfig) -> u16 {
-    config.ack_bytes + if data > 0 { RESPONSE + data } else { 0 }
+/// Frame bytes of an acknowledgement.
+pub(super) fn ack_bytes(ack: &Ack, config: &UetConfig) -> u16 {
+    if ack.rudi && config.short_headers {
+        return config.ack_bytes - ACK_CC + RUDI + PLAIN_RESPONSE;
+    }
+    config.ack_bytes + if ack.data > 0 { RESPONSE + ack.data } else { 0 }
 }
 
 /// Something to do later.

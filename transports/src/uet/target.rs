@@ -185,7 +185,7 @@ impl<C: CongestionControl> Uet<C> {
     pub(super) fn answer(&mut self, cx: &mut HostCx<'_>, flow: u32, dst: HostId, reply: &Reply) {
         let (kind, bytes) = if reply.ack.code == NackCode::None {
             cx.counters.acks += 1;
-            (Kind::Ack, ses::ack_bytes(reply.ack.data, &self.config))
+            (Kind::Ack, ses::ack_bytes(&reply.ack, &self.config))
         } else {
             cx.counters.nacks += 1;
             (Kind::Nack, self.config.nack_bytes)

@@ -16,6 +16,7 @@ use transports::roce::Roce;
 use transports::roce::config::{Congestion as RoceCongestion, Preset, RoceConfig};
 use transports::uet::Uet;
 use transports::uet::config::{Congestion, Oversubscribed, UetConfig};
+use transports::wire::compose::Protocol;
 
 use crate::error::UserError;
 use crate::scenario::model::{
@@ -70,6 +71,14 @@ pub enum TransportConfig {
 }
 
 impl TransportConfig {
+    /// What its packets are on the wire.
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            TransportConfig::Uet(config) => Protocol::Uet(Arc::clone(config)),
+            TransportConfig::Roce(config) => Protocol::Roce(Arc::clone(config)),
+        }
+    }
+
     /// A host's endpoint.
     pub fn endpoint(&self, host: HostId, seed: u64) -> AnyEndpoint {
         match self {
@@ -345,6 +354,7 @@ fn roce(basis: &Basis, options: &RoceOptions, switch: &SwitchOptions) -> Parts {
         config = RoceConfig {
             payload: 4_086,
             header: HTSIM_HEADER as u16,
+            pads: false,
             first_header: 0,
             ack_bytes: HTSIM_HEADER as u16,
             cnp_bytes: HTSIM_HEADER as u16,

@@ -1,0 +1,105 @@
+//! Captured frames as files: one pcapng a variant.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use fabric::capture::CaptureRecord;
+use results::pcapng::{Frame, Interface, Writer};
+use transports::wire::compose::Protocol;
+
+use crate::error::UserError;
+use crate::prepare::Prepared;
+
+/// What a workload's run captured, and what its ports and packets are.
+pub struct CaptureSet {
+    /// The variant.
+    pub variant: String,
+    /// The workload.
+    workload: String,
+    /// Its frames.
+    record: CaptureRecord,
+    /// The captured ports, in the order of their numbers.
+    ports: Vec<(u32, Interface)>,
+    protocol: Protocol,
+    /// Bytes kept of a frame.
+    snap: usize,
+}
+
+impl CaptureSet {
+    /// The capture of a run; `None` if the scenario asks for none.
+    pub fn new(
+        variant: &str,
+        workload: &str,
+        snap: Option<usize>,
+        prepared: &Prepared,
+        record: CaptureRecord,
+    ) -> Option<CaptureSet> {
+        let capture = prepared.capture.as_ref()?;
+        let graph = &prepared.graph;
+        let ports = capture.ports.iter().map(|port| {
+            let (node, peer, link) = fabric::layout::ends_of(graph, *port);
+            let interface = Interface {
+                name: graph.name(node),
+                description: format!(
+                    "{} towards {}, {workload}",
+                    graph.name(node),
+                    graph.name(peer)
+                ),
+                bits_per_second: graph.links[link.index()].rate.bits_per_second(),
+            };
+            (port.0, interface)
+        });
+        Some(CaptureSet {
+            variant: variant.to_owned(),
+            workload: workload.to_owned(),
+            record,
+            ports: ports.collect(),
+            protocol: prepared.behaviour.transport.protocol(),
+            snap: snap.unwrap_or(usize::MAX),
+        })
+    }
+}
+
+/// The name of a variant's file.
+pub fn file_name(variant: &str) -> String {
+    format!("{}.pcapng", variant.replace(' ', "-"))
+}
+
+/// Writes the captures of one variant: the interfaces of each workload follow each other, and so do their
+/// frames, each workload's times from its own zero.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(sets: &[&CaptureSet], path: &Path) -> Result<(), UserError> {
+    let failed =
+        |error: std::io::Error| UserError::new(format!("cannot write {}: {error}", path.display()));
+    let out = BufWriter::new(File::create(path).map_err(failed)?);
+    let interfaces: Vec<Interface> =
+        sets.iter().flat_map(|set| &set.ports).map(|(_, interface)| interface.clone()).collect();
+    let workloads: Vec<&str> = sets.iter().map(|set| set.workload.as_str()).collect();
+    let beyond: u64 = sets.iter().map(|set| set.record.beyond).sum();
+    let comment = format!(
+        "ultraloom {}: {}; {beyond} frames beyond the limit were left out",
+        env!("CARGO_PKG_VERSION"),
+        workloads.join(", ")
+    );
+    let mut writer = Writer::new(out, &interfaces, &comment).map_err(failed)?;
+    let mut first = 0;
+    for set in sets {
+        for captured in &set.record.frames {
+            let Some(bytes) = set.protocol.frame(&captured.packet) else { continue };
+            let place = set.ports.binary_search_by_key(&captured.port.0, |(port, _)| *port);
+            let frame = Frame {
+                interface: first + place.expect("only captured ports have frames") as u32,
+                at: captured.at,
+                way: captured.way,
+                length: bytes.len() as u32,
+                bytes: &bytes[..bytes.len().min(set.snap)],
+            };
+            writer.frame(&frame).map_err(failed)?;
+        }
+        first += set.ports.len() as u32;
+    }
+    writer.finish().flush().map_err(failed)
+}

@@ -1,0 +1,281 @@
+//! The formats against the endpoints: what they really send, as bytes.
+
+use std::sync::Arc;
+
+use fabric::endpoint::Message;
+use fabric::ids::{Class, HostId, MessageId};
+use fabric::packet::{Kind, Packet, flags};
+use fabric::units::{Rate, Span, Time};
+use proptest::prelude::*;
+
+use crate::common::pair::{Bench, Fate};
+use crate::roce::Roce;
+use crate::roce::config::{Preset, RoceConfig};
+use crate::uet::Uet;
+use crate::uet::config::{Delivery, LossInference, Operation, UetConfig};
+use crate::uet::header::UNKNOWN;
+use crate::uet::nscc::Nscc;
+use crate::wire::compose::Protocol;
+use crate::wire::decode::describe;
+use crate::wire::outer::FCS;
+
+const RATE: Rate = Rate::from_gbps(400);
+const DELAY: Span = Span::from_micros(6);
+
+/// Every eighth packet is lost and every fifth marked or trimmed, so that all kinds of answers appear.
+fn fate(count: &mut u32, packet: &Packet) -> Fate {
+    *count += 1;
+    match *count {
+        n if n % 8 == 3 && n < 400 => Fate::Lose,
+        n if n % 10 == 4 && packet.kind == Kind::Data => Fate::Mark,
+        n if n % 10 == 9 && packet.kind == Kind::Data => Fate::Trim { last_hop: n % 20 == 9 },
+        _ => Fate::Arrive,
+    }
+}
+
+fn message(id: u32, dst: u32, bytes: u64) -> Message {
+    Message { id: MessageId(id), dst: HostId(dst), bytes, slot: id }
+}
+
+/// What UET hosts send each other with messages of these sizes.
+fn uet_packets(config: &Arc<UetConfig>, sizes: &[u64]) -> Vec<Packet> {
+    let mut count = 0;
+    let endpoints =
+        (0..3).map(|host| Uet::<Nscc>::new(HostId(host), Arc::clone(config), 1)).collect();
+    let mut bench = Bench::new(endpoints, RATE, DELAY, |_, packet| fate(&mut count, packet));
+    for (id, bytes) in sizes.iter().enumerate() {
+        let (id, src) = (id as u32, id as u32 % 3);
+        bench.post(src, message(id, (src + 1 + id / 3 % 2) % 3, *bytes));
+    }
+    bench.run(Time(1 << 50));
+    bench.sent.iter().map(|(_, packet)| *packet).collect()
+}
+
+fn roce_packets(config: &Arc<RoceConfig>) -> Vec<Packet> {
+    let mut count = 0;
+    let endpoints = (0..3).map(|host| Roce::new(HostId(host), Arc::clone(config), 1)).collect();
+    let mut bench =
+        Bench::new(endpoints, RATE, DELAY, |_, packet| match fate(&mut count, packet) {
+            Fate::Trim { .. } => Fate::Lose,
+            fate => fate,
+        });
+    for (id, bytes) in [100_000u64, 1, 4_097, 8_192].into_iter().enumerate() {
+        bench.post(id as u32 % 3, message(id as u32, (id as u32 + 1) % 3, bytes));
+    }
+    bench.run(Time(1 << 50));
+    bench.sent.iter().map(|(_, packet)| *packet).collect()
+}
+
+/// A UET configuration of the specification for each service, with everything else that makes packets.
+fn services() -> Vec<UetConfig> {
+    let base = UetConfig::new(RATE, DELAY * 2, true);
+    let rccc = Some(base.default_rccc());
+    let services = [
+        (Delivery::Rud, Operation::Send, None),
+        (Delivery::Rod, Operation::Write, None),
+        (Delivery::Rudi, Operation::Write, None),
+        (Delivery::Rud, Operation::Read, None),
+        (Delivery::Rod, Operation::TaggedSend, Some(20_000)),
+        (Delivery::Rud, Operation::FetchingAtomic, None),
+        (Delivery::Rud, Operation::Atomic, None),
+        (Delivery::Uud, Operation::Send, None),
+    ];
+    let config = |(delivery, operation, rendezvous)| UetConfig {
+        delivery,
+        operation,
+        rendezvous,
+        rccc,
+        inference: LossInference::Sleek,
+        pdc_idle: Some(Span::from_micros(50)),
+        gtd_responses: Some(1),
+        target_pdcs: Some(1),
+        nack_retry: Span::from_micros(30),
+        clear_time: Span::from_micros(10),
+        max_timeouts: None,
+        ..base.clone()
+    };
+    services.into_iter().map(config).collect()
+}
+
+/// Message sizes that a service can have.
+fn sizes(config: &UetConfig) -> Vec<u64> {
+    match (config.delivery, config.operation) {
+        (_, Operation::FetchingAtomic | Operation::Atomic) => vec![8; 9],
+        (Delivery::Uud, _) => vec![1, 1_000, 4_096],
+        _ => vec![100_000, 16, 4_097, 60_000, 4_096, 1],
+    }
+}
+
+/// Every packet that endpoints send has as many bytes as the model counts, and its headers read back.
+#[test]
+fn frames_are_as_long_as_the_model_counts() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for config in services() {
+        let sizes = sizes(&config);
+        let config = Arc::new(config);
+        let protocol = Protocol::Uet(Arc::clone(&config));
+        let packets = uet_packets(&config, &sizes);
+        assert!(packets.len() >= sizes.len());
+        for packet in packets {
+            let frame = protocol.frame(&packet).expect("a frame");
+            assert_eq!(frame.len() + FCS, usize::from(packet.bytes), "{packet:?}");
+            let text = describe(&frame).unwrap_or_else(|error| panic!("{error}: {packet:?}"));
+            kinds.extend(text.split([' ', '(', ')']).filter(|w| w.len() > 2).map(str::to_owned));
+        }
+    }
+    for kind in [
+        "SEND",
+        "WRITE",
+        "READ",
+        "RENDEZVOUS_TSEND",
+        "FETCHING_ATOMIC",
+        "ATOMIC",
+        "DATAGRAM_SEND",
+        "RSP_DATA",
+        "RSP",
+        "RUDI",
+        "UUD",
+        "ACK",
+        "NACK",
+        "TRIMMED",
+        "TRIMMED_LASTHOP",
+        "ROD_OOO",
+        "NO_PDC_AVAIL",
+        "NO_GTD_DEL_AVAIL",
+        "CREDIT",
+        "CREDIT_REQ",
+        "PROBE",
+        "CLOSE_CMD",
+        "CLOSE_REQ",
+        "CLEAR_CMD",
+        "CLEAR_REQ",
+        "later",
+        "first",
+        "medium",
+        "small",
+    ] {
+        assert!(kinds.contains(kind), "no {kind} was sent");
+    }
+    let mut text = String::new();
+    // The paper's receiver sends CNPs; the other one echoes marks in acknowledgements.
+    for preset in [Preset::Mellanox, Preset::Paper] {
+        let config = Arc::new(RoceConfig::new(RATE, preset, None));
+        let protocol = Protocol::Roce(Arc::clone(&config));
+        for packet in roce_packets(&config) {
+            let frame = protocol.frame(&packet).expect("a frame");
+            assert_eq!(frame.len() + FCS, usize::from(packet.bytes), "{packet:?}");
+            text += &describe(&frame).unwrap();
+        }
+    }
+    for kind in ["WRITE first", "WRITE middle", "WRITE last", "WRITE only", "(ACK)", "(CNP)"] {
+        assert!(text.contains(kind), "no {kind} was sent");
+    }
+    assert!(text.contains("AETH syndrome=96"), "no NAK was sent");
+}
+
+/// In the reference's profile, headers are whole and payload makes up for them.
+#[test]
+fn frames_of_the_reference_keep_their_length() {
+    let config = Arc::new(UetConfig::htsim(RATE, DELAY * 2, true, 600_000));
+    let protocol = Protocol::Uet(Arc::clone(&config));
+    for packet in uet_packets(&config, &[100_000, 30_000]) {
+        let frame = protocol.frame(&packet).expect("a frame");
+        let headers = if packet.kind == Kind::Data { 102 } else { 74 };
+        let least = if packet.kind == Kind::Ack { headers } else { 0 };
+        assert_eq!(frame.len(), (usize::from(packet.bytes) - FCS).max(least).max(60), "{packet:?}");
+        assert!(describe(&frame).is_ok());
+    }
+}
+
+/// The first packet of a flow, byte for byte up to its payload.
+#[test]
+fn the_first_packet_is_these_bytes() {
+    let base = UetConfig::new(RATE, DELAY * 2, true);
+    let config = Arc::new(UetConfig { random_start_psn: false, ..base });
+    let packet = uet_packets(&config, &[10_000])[0];
+    let packet = Packet { entropy: 0x1234, ..packet };
+    let frame = Protocol::Uet(config).frame(&packet).unwrap();
+    assert_eq!(frame.len(), 4_198);
+    let expected = [
+        // Ethernet: host 1, host 0, IPv4
+        0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 0, 0x08, 0x00,
+        // IPv4: DSCP 8, ECT(1), 4184 bytes, DF, TTL 64, UDP, checksum, 10.0.0.0, 10.0.0.1
+        0x45, 0x21, 0x10, 0x58, 0, 0, 0x40, 0, 0x40, 0x11, 0x16, 0x74, 10, 0, 0, 0, 10, 0, 0, 1,
+        // UDP: the entropy value, 4793, 4164 bytes, no checksum
+        0x12, 0x34, 0x12, 0xb9, 0x10, 0x44, 0, 0,
+        // RUD_CC_REQ, standard request, SYN; clear -1, PSN 0, PDC 1, offset 0; context 0, no demand
+        0x69, 0x84, 0xff, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0,
+        // SEND, first packet, message 0, job 1
+        0x05, 0x01, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,
+        // offset, initiator, match bits, header data, length 10,000
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0x27, 0x10,
+    ];
+    assert_eq!(frame[..102], expected);
+    assert_eq!(frame[102..106], [0, 1, 2, 3]);
+}
+
+/// A trimmed packet is cut behind its PDS header: IP has the length that is left, UDP the one that was.
+#[test]
+fn a_trimmed_packet_is_cut_as_a_switch_would() {
+    let config = Arc::new(UetConfig::new(RATE, DELAY * 2, true));
+    let packet = uet_packets(&config, &[10_000])[0];
+    let protocol = Protocol::Uet(config);
+    for (last_hop, dscp) in [(0, 16), (flags::LAST_HOP, 18)] {
+        let flags = packet.flags | flags::TRIMMED | last_hop;
+        let trimmed = Packet { bytes: 64, flags, class: Class::CONTROL, ..packet };
+        let frame = protocol.frame(&trimmed).unwrap();
+        assert_eq!(frame.len(), 60);
+        assert_eq!(frame[15] >> 2, dscp);
+        assert_eq!(u16::from_be_bytes([frame[16], frame[17]]), 20 + 24);
+        assert_eq!(u16::from_be_bytes([frame[38], frame[39]]), 8 + 16 + 44 + 4_096);
+        let text = describe(&frame).unwrap();
+        assert!(text.contains("request") && text.contains("ccc_id"), "{text}");
+    }
+}
+
+/// Pauses are frames of the link; credit updates are none.
+#[test]
+fn pauses_are_frames_and_credits_are_not() {
+    let protocol = Protocol::Uet(Arc::new(UetConfig::new(RATE, DELAY * 2, true)));
+    let pause = Packet { kind: Kind::Pfc, flow: 7, body: [2, 0, 0, 0, 0], ..Packet::default() };
+    let frame = protocol.frame(&pause).unwrap();
+    assert_eq!(frame.len() + FCS, 64);
+    let text = describe(&frame).unwrap();
+    assert!(text.contains("PFC opcode=257 enable=15 quanta0=0 quanta1=65535"), "{text}");
+    assert!(protocol.frame(&Packet { kind: Kind::LinkCredit, ..pause }).is_none());
+}
+
+/// A queue pair that is not known yet has its peer's number.
+#[test]
+fn unknown_numbers_stay_off_the_wire() {
+    let config = Arc::new(RoceConfig::new(RATE, Preset::Mellanox, None));
+    let first = roce_packets(&config)[0];
+    assert_eq!(crate::roce::header::Header::unpack(&first).receiver_qp, UNKNOWN);
+    let text = describe(&Protocol::Roce(config).frame(&first).unwrap()).unwrap();
+    assert!(text.contains("dest_qp=16 ") && text.contains("dma_length=100000"), "{text}");
+}
+
+proptest! {
+    /// Whatever the bytes, describing them ends in text or in an error.
+    #[test]
+    fn any_bytes_are_described_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = describe(&bytes);
+    }
+
+    /// So does a real frame, cut off anywhere, with any byte changed.
+    #[test]
+    fn damaged_frames_are_described_or_refused(
+        service in 0usize..8, pick: u32, cut in 0usize..160, place in 0usize..160, value: u8,
+    ) {
+        let config = Arc::new(services().swap_remove(service));
+        let packets = uet_packets(&config, &sizes(&config)[..3]);
+        let packet = packets[pick as usize % packets.len()];
+        let mut frame = Protocol::Uet(config).frame(&packet).expect("a frame");
+        if let Some(byte) = frame.get_mut(place) {
+            *byte = value;
+        }
+        frame.truncate(cut);
+        let _ = describe(&frame);
+    }
+}
