@@ -2,7 +2,7 @@
 //! they may grow, never change.
 
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
-use comfy_table::{CellAlignment, Table, TableStyle};
+use comfy_table::{CellAlignment, Table};
 use serde::{Deserialize, Serialize};
 
 /// A whole comparison.
@@ -27,6 +27,8 @@ pub struct Group {
     pub needed: u64,
     /// Rows that agree.
     pub agreeing: u64,
+    /// Rows that do not, and are explained.
+    pub explained: u64,
     /// Whether enough do.
     pub agrees: bool,
     /// The rows.
@@ -46,6 +48,8 @@ pub struct Row {
     pub agrees: bool,
     /// Why it could not be run.
     pub problem: Option<String>,
+    /// Why it is known to disagree, with the evidence; it then need not agree.
+    pub explained: Option<String>,
     /// What was compared.
     pub checks: Vec<Check>,
 }
@@ -117,15 +121,19 @@ impl Row {
             Err(problem) => (Vec::new(), Some(problem)),
         };
         let agrees = !checks.is_empty() && checks.iter().all(|check| check.agrees);
-        Row { case: case.to_owned(), gbps, setup: setup.to_owned(), agrees, problem, checks }
+        let (case, setup, explained) = (case.to_owned(), setup.to_owned(), None);
+        Row { case, gbps, setup, agrees, problem, explained, checks }
     }
 }
 
 impl Group {
     /// A group of which at least `needed` rows must agree.
     pub fn new(name: &str, needed: u64, rows: Vec<Row>) -> Group {
-        let agreeing = rows.iter().filter(|row| row.agrees).count() as u64;
-        Group { name: name.to_owned(), needed, agreeing, agrees: agreeing >= needed, rows }
+        let count = |fits: fn(&Row) -> bool| rows.iter().filter(|row| fits(row)).count() as u64;
+        let agreeing = count(|row| row.agrees);
+        let explained = count(|row| !row.agrees && row.explained.is_some());
+        let agrees = agreeing + explained >= needed;
+        Group { name: name.to_owned(), needed, agreeing, explained, agrees, rows }
     }
 }
 
@@ -140,24 +148,34 @@ impl Fidelity {
 
     /// A table for people: one line a check.
     pub fn table(&self) -> String {
-        self.tables(NOTHING)
+        self.tables(checks)
     }
 
-    /// The same in Markdown.
+    /// In Markdown, one line a row.
     pub fn markdown(&self) -> String {
-        self.tables(ASCII_MARKDOWN)
+        self.tables(rows)
     }
 
-    fn tables(&self, style: TableStyle) -> String {
+    fn tables(&self, one: fn(&Group) -> Table) -> String {
         let table = |group: &Group| {
-            format!(
-                "{}: {} of {} rows agree, {} must\n\n{}\n",
+            let known = match group.explained {
+                0 => String::new(),
+                count => format!(", {count} that do not are explained"),
+            };
+            let mut text = format!(
+                "{}: {} of {} rows agree{known}; {} must\n\n{}\n",
                 group.name,
                 group.agreeing,
                 group.rows.len(),
                 group.needed,
-                one(group, style)
-            )
+                trimmed(&one(group))
+            );
+            for row in group.rows.iter().filter(|row| !row.agrees) {
+                if let Some(why) = &row.explained {
+                    text += &format!("{}, {}: {why}\n", row.case, row.setup);
+                }
+            }
+            text
         };
         self.groups.iter().map(table).collect::<Vec<_>>().join("\n")
     }
@@ -176,9 +194,9 @@ const HEADER: [&str; 10] = [
     "verdict",
 ];
 
-fn one(group: &Group, style: TableStyle) -> String {
+fn checks(group: &Group) -> Table {
     let mut table = Table::new();
-    table.load_style(style).set_header(HEADER);
+    table.load_style(NOTHING).set_header(HEADER);
     for row in &group.rows {
         for check in &row.checks {
             table.add_row(line(row, check));
@@ -195,14 +213,46 @@ fn one(group: &Group, style: TableStyle) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    table
+}
+
+fn rows(group: &Group) -> Table {
+    let mut table = Table::new();
+    let header = ["case", "Gb/s", "set-up", "ours / reference (difference)", "verdict"];
+    table.load_style(ASCII_MARKDOWN).set_header(header);
+    for row in &group.rows {
+        let check = |check: &Check| {
+            let (ours, reference) = (figure(check.ours), figure(check.reference));
+            format!("{} {ours} / {reference} ({})", check.compared, difference(check))
+        };
+        let checks: Vec<String> = row.checks.iter().map(check).collect();
+        let told = row.problem.clone().unwrap_or_else(|| checks.join("; "));
+        let (case, setup) = (row.case.clone(), row.setup.clone());
+        table.add_row([case, gbps(row.gbps), setup, told, verdict(row).to_owned()]);
+    }
+    table
+}
+
+fn verdict(row: &Row) -> &'static str {
+    match (row.agrees, &row.problem, &row.explained) {
+        (true, ..) => "agrees",
+        (false, Some(_), _) => "NOT RUN",
+        (false, None, Some(_)) => "explained",
+        (false, None, None) => "DIFFERS",
+    }
+}
+
+fn difference(check: &Check) -> String {
+    let percent = check.difference_percent.map(|percent| format!("{percent:+.2} %"));
+    percent.unwrap_or_else(|| "-".to_owned())
+}
+
+/// Without blanks at the ends of lines.
+fn trimmed(table: &Table) -> String {
     table.to_string().lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn line(row: &Row, check: &Check) -> Vec<String> {
-    let difference = match check.difference_percent {
-        Some(percent) => format!("{percent:+.2} %"),
-        None => "-".to_owned(),
-    };
     vec![
         row.case.clone(),
         gbps(row.gbps),
@@ -210,10 +260,10 @@ fn line(row: &Row, check: &Check) -> Vec<String> {
         check.compared.clone(),
         figure(check.ours),
         figure(check.reference),
-        difference,
+        difference(check),
         format!("{} … {}", figure(check.ours_min), figure(check.ours_max)),
         format!("{} … {}", figure(check.low), figure(check.high)),
-        if check.agrees { "agrees" } else { "DIFFERS" }.to_owned(),
+        if check.agrees { "agrees" } else { verdict(row) }.to_owned(),
     ]
 }
 
@@ -262,12 +312,26 @@ pub(crate) mod tests {
         assert_eq!(group.rows[0].checks[2].difference_percent, None);
     }
 
+    /// A row that is explained need not agree, and the reason is told.
+    #[test]
+    fn explained_rows_need_not_agree() {
+        let mut rows = fidelity().groups.remove(0).rows;
+        rows.truncate(2);
+        rows[1].explained = Some("it is noise".to_owned());
+        let group = Group::new("recorded runs", 2, rows);
+        assert_eq!((group.agreeing, group.explained, group.agrees), (1, 1, true));
+        let fidelity = Fidelity { groups: vec![group], ..fidelity() };
+        for text in [fidelity.table(), fidelity.markdown()] {
+            assert!(text.contains("1 that do not are explained") && text.contains("it is noise"));
+        }
+    }
+
     /// Tables name every row and its verdict; JSON is read back unchanged.
     #[test]
     fn all_forms_say_the_same() {
         let fidelity = fidelity();
         for text in [fidelity.table(), fidelity.markdown()] {
-            assert!(text.starts_with("recorded runs: 1 of 3 rows agree, 3 must"), "{text}");
+            assert!(text.starts_with("recorded runs: 1 of 3 rows agree; 3 must"), "{text}");
             for part in ["nscc reps", "DIFFERS", "NOT RUN", "no such thing", "+1.00 %", "101.00"] {
                 assert!(text.contains(part), "{part} in {text}");
             }

@@ -11,6 +11,8 @@ const LINE: u32 = 17;
 const LABELS: i32 = 560;
 const TOP: i32 = 84;
 const BELOW: i32 = 46;
+/// Signs of a label that fit.
+const SIGNS: usize = 84;
 /// Differences beyond this are drawn at the edge.
 const MOST: f64 = 40.0;
 const GREY: RGBColor = RGBColor(110, 110, 110);
@@ -46,12 +48,26 @@ pub fn svg(fidelity: &Fidelity) -> Result<String, String> {
 fn line(row: &Row, check: &Check) -> Option<Line> {
     let percent = |value: f64| (value / check.reference - 1.0) * 100.0;
     Some(Line {
-        label: format!("{}, {} Gb/s, {}: {}", row.case, row.gbps, row.setup, check.compared),
+        label: shortened(&format!(
+            "{}, {} Gb/s, {}: {}",
+            row.case, row.gbps, row.setup, check.compared
+        )),
         low: percent(check.low),
         high: percent(check.high),
         difference: check.difference_percent?,
         agrees: check.agrees,
     })
+}
+
+/// A label that fits, without what stands in its middle.
+fn shortened(label: &str) -> String {
+    let signs: Vec<char> = label.chars().collect();
+    if signs.len() <= SIGNS {
+        return label.to_owned();
+    }
+    let [left, right] =
+        [SIGNS / 2, signs.len() - SIGNS / 2 + 1].map(|place| place.min(signs.len()));
+    signs[..left].iter().chain(&['…']).chain(&signs[right..]).collect()
 }
 
 fn font(size: u32) -> TextStyle<'static> {

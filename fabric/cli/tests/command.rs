@@ -250,6 +250,90 @@ fn impossible_faults_are_refused() {
     }
 }
 
+/// Captured ports leave a pcapng a variant, with the addresses, ports and bytes of the protocol; where tshark is
+/// installed, it decodes RoCE and pauses to the last field and finds nothing malformed.
+#[test]
+fn captures_are_pcapng_files() {
+    let place = Place::new("capture");
+    let capture = "[capture]\nports = [\"host:0\", \"tor:0 agg:0\"]\nframes = 4000\n";
+    let text = "name = \"small\"\n[topology]\nhosts = 16\n[workload]\nkind = \"incast\"\n\
+        bytes = \"100 KB\"\n[variants.uec]\n[variants.roce]\ntransport.kind = \"roce\"\n\
+        topology.buffer = \"2 MiB\"\n";
+    place.file("x.toml", &format!("{text}{capture}"));
+    let plain = place.file("plain.toml", text);
+    let digest = |scenario: &str, out: &str| {
+        let output = place.ultraloom(&["run", scenario, "--output", "json", "--out", out]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+        value["variants"][1]["digest"].as_str().expect("text").to_owned()
+    };
+    assert_eq!(digest("x.toml", "o"), digest(&plain.display().to_string(), "p"));
+    let manifest = std::fs::read_to_string(place.0.join("o/manifest.json")).expect("a manifest");
+    for name in ["uec.pcapng", "roce.pcapng"] {
+        assert!(manifest.contains(name), "{manifest}");
+        let file = std::fs::read(place.0.join("o").join(name)).expect("a capture");
+        assert!(file.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]), "a section begins it");
+        assert!(file.windows(6).any(|bytes| bytes == b"host:0"), "interfaces are named");
+    }
+    let Ok(output) = tshark(&place, "roce.pcapng", "infiniband || macc") else {
+        eprintln!("SKIP: tshark is not installed");
+        return;
+    };
+    let decoded = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in
+        ["RDMA Write First", "RDMA Write Middle", "RDMA Write Last", "RC Acknowledge", "MAC CTRL"]
+    {
+        assert!(decoded.contains(part), "no {part} in {decoded}");
+    }
+    let whole = tshark(&place, "roce.pcapng", "frame").expect("it ran before").stdout;
+    assert_eq!(lines(&whole), lines(&output.stdout), "every frame is RoCE or a pause");
+    // Of UET, tshark guesses by the source port, which is the entropy value: only the outer headers count.
+    let wrong = [
+        ("roce.pcapng", "_ws.malformed || ip.checksum.status == 0"),
+        ("uec.pcapng", "ip.checksum.status == 0"),
+    ];
+    for (name, filter) in wrong {
+        let wrong = tshark(&place, name, filter).expect("it ran before").stdout;
+        assert_eq!(lines(&wrong), 0, "malformed frames in {name}");
+    }
+    let uec = tshark(&place, "uec.pcapng", "udp.dstport == 4793").expect("it ran before").stdout;
+    let all = tshark(&place, "uec.pcapng", "frame").expect("it ran before").stdout;
+    assert!(lines(&uec) == lines(&all) && lines(&uec) > 1_000);
+    let trimmed =
+        "udp.dstport == 4793 && ip.dsfield.dscp == 18 && udp.length > 4000 && ip.len == 44";
+    let trimmed = tshark(&place, "uec.pcapng", trimmed).expect("it ran before").stdout;
+    assert!(lines(&trimmed) > 100, "trimmed packets keep the length that they had in UDP");
+}
+
+fn lines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The frames of a capture that pass a filter, one a line.
+fn tshark(place: &Place, name: &str, filter: &str) -> std::io::Result<Output> {
+    let file = place.0.join("o").join(name).display().to_string();
+    let check = ["-o", "ip.check_checksum:TRUE"];
+    Command::new("tshark").args(["-r", &file, "-Y", filter]).args(check).output()
+}
+
+/// Captures of ports that are not there are refused.
+#[test]
+fn impossible_captures_are_refused() {
+    let place = Place::new("captures");
+    place.file("x.toml", SMALL);
+    for (capture, part) in [
+        ("{ ports = \"host:99\" }", "there is no node `host:99`"),
+        ("{ ports = \"tor:0 core:0\" }", "tor:0 has no port towards core:0"),
+        ("{ ports = \"a b c\" }", "expected a port, like"),
+        ("{ ports = \"host:0\", from = \"2 us\", until = \"1 us\" }", "later than `from`, 2 us"),
+        ("{ port = \"host:0\" }", "did you mean `ports`?"),
+    ] {
+        let set = format!("capture={capture}");
+        let message = place.refused(&["run", "x.toml", "--set", &set]);
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
 /// What cannot be read, or stands in the way, is said before anything runs.
 #[test]
 fn files_in_the_way_are_said() {

@@ -3,10 +3,11 @@
 //! - [`rows`]: what is run and what it is held to; [`matrices`]: traffic by rule
 //! - [`published`], [`flags`]: results of the reference with its command lines
 //! - [`run`](mod@run): rows and seeds over threads
-//! - [`compare`]: what counts as agreement
+//! - [`compare`]: what counts as agreement; [`explained`]: rows known to disagree, and why
 //! - [`report`]: the table, files and plot
 
 pub mod compare;
+pub mod explained;
 pub mod flags;
 pub mod matrices;
 pub mod published;
