@@ -13,16 +13,19 @@ use crate::graph::Graph;
 use crate::ids::{LinkId, NodeId};
 use crate::units::{Span, Time};
 
+/// When a switch's routes change, and to what: `None` is the return to its rule.
+pub(crate) type RouteChange = (Time, Option<Arc<Detour>>);
+
 /// What switches do instead of following their rules.
 type Detours = BTreeMap<NodeId, Arc<Detour>>;
 
-/// The changes of each switch's routes in order of time, `None` being the return to its rule. `changes`
+/// The changes of each switch's routes in order of time. `changes`
 /// are all changes of links, in order of time; `delay` is the time from a change to its being known.
 pub(crate) fn route_changes(
     graph: &Graph,
     changes: &[Fault],
     delay: Span,
-) -> BTreeMap<NodeId, Vec<(Time, Option<Arc<Detour>>)>> {
+) -> BTreeMap<NodeId, Vec<RouteChange>> {
     let mut plan = BTreeMap::new();
     if !changes.iter().any(|fault| fault.change == Change::Down) {
         return plan;

@@ -7,7 +7,7 @@
 //! - [`route`]: the equal-cost choice by hash; [`steer`]: all other choices, and detours
 //! - [`switch`]: a window of a switch
 //! - [`host`]: a window of a host: NIC, transport, program
-//! - [`tap`]: captures
+//! - `tap`: captures
 //! - [`outlet`]: what departing packets touch: arena, wires, mail
 
 pub(crate) mod buffer;

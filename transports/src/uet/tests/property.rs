@@ -107,7 +107,7 @@ proptest! {
         // What an acknowledgement brings back is short; so are some reads.
         let short = |bytes: u64| match config.operation {
             Operation::FetchingAtomic => 1 + bytes % 16,
-            Operation::Read if bytes % 2 == 0 => 1 + bytes % 32,
+            Operation::Read if bytes.is_multiple_of(2) => 1 + bytes % 32,
             _ => bytes,
         };
         let sizes: Vec<u64> = sizes.into_iter().map(short).collect();
