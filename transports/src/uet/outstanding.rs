@@ -36,14 +36,31 @@ pub(super) struct Outstanding {
     flying: RingBits,
     lost: RingBits,
     lost_count: u32,
-    /// Requests that only their response acknowledges.
-    awaiting: BTreeSet<u32>,
+    /// Where there are requests that only their response acknowledges.
+    responses: Option<Box<Responses>>,
+}
+
+/// What a sender knows of guaranteed responses.
+#[derive(Clone, Debug, Default)]
+struct Responses {
+    /// Requests whose response has not come.
+    awaited: BTreeSet<u32>,
+    /// Above the last request whose response has come.
+    answered: u32,
+    /// The target has been told to forget responses below this.
+    cleared: u32,
 }
 
 impl Outstanding {
     /// A window that begins at PSN `start`.
     pub(super) fn new(start: u32) -> Outstanding {
         Outstanding { cack: start, next: start, ..Outstanding::default() }
+    }
+
+    /// Gives back the memory of a window in which nothing is outstanding.
+    pub(super) fn shrink(&mut self) {
+        let responses = self.responses.take();
+        *self = Outstanding { responses, ..Outstanding::new(self.next) };
     }
 
     /// Everything below this PSN is acknowledged.
@@ -138,7 +155,7 @@ impl Outstanding {
         if cack <= self.cack {
             return 0;
         }
-        if !self.awaiting.is_empty() {
+        if self.responses.is_some() {
             return self.acknowledge_but_awaited(cack);
         }
         self.flying.clear_range(self.cack, cack);
@@ -157,8 +174,10 @@ impl Outstanding {
     #[inline]
     pub(super) fn acknowledge_run(&mut self, base: u32, sack: u64) -> u64 {
         let mut sack = sack & self.window_from(base);
-        for psn in self.awaiting.range(base..base.saturating_add(64)) {
-            sack &= !(1 << (psn - base));
+        if let Some(responses) = &self.responses {
+            for psn in responses.awaited.range(base..base.saturating_add(64)) {
+                sack &= !(1 << (psn - base));
+            }
         }
         if sack == 0 {
             return 0;
@@ -180,7 +199,7 @@ impl Outstanding {
     fn acknowledge_but_awaited(&mut self, cack: u32) -> u64 {
         let mut found = 0;
         for psn in self.cack..cack {
-            if self.awaiting.contains(&psn) {
+            if self.responses.as_ref().is_some_and(|known| known.awaited.contains(&psn)) {
                 continue;
             }
             self.flying.clear(psn);
@@ -194,19 +213,36 @@ impl Outstanding {
 
     /// Only the response to `psn`, which was just sent, acknowledges it.
     pub(super) fn await_response(&mut self, psn: u32) {
-        self.awaiting.insert(psn);
+        let responses = self.responses.get_or_insert_default();
+        responses.awaited.insert(psn);
     }
 
     /// The response to `psn` is there: the bytes of what was wrongly taken for lost, or `None` if it is not
     /// waited for (any more).
     pub(super) fn answer(&mut self, psn: u32) -> Option<u64> {
-        if !self.awaiting.remove(&psn) {
+        let responses = self.responses.as_mut()?;
+        if !responses.awaited.remove(&psn) {
             return None;
         }
+        responses.answered = responses.answered.max(psn + 1);
         self.flying.clear(psn);
         let found = if self.lost.get(psn) { self.recover(psn) } else { 0 };
         self.advance();
         Some(found)
+    }
+
+    /// The target keeps responses that have come and that nothing has cleared.
+    pub(super) fn owes_clear(&self) -> bool {
+        self.responses.as_ref().is_some_and(|known| known.answered > known.cleared)
+    }
+
+    /// Notes that the target is told what it need not keep: everything below the PSN returned.
+    #[inline]
+    pub(super) fn tell_clear(&mut self) -> u32 {
+        if let Some(responses) = &mut self.responses {
+            responses.cleared = self.cack;
+        }
+        self.cack
     }
 
     /// A bit for each of the 64 packets from `base` on that is in the window. The ring has other packets

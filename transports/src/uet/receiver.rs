@@ -113,7 +113,7 @@ pub(super) struct Receiver {
     inferred: Option<(u32, Time)>,
     arriving: Vec<Arriving>,
     /// Guaranteed responses not cleared yet.
-    pub(super) kept: Kept,
+    pub(super) kept: Option<Box<Kept>>,
 }
 
 impl Receiver {
@@ -141,14 +141,23 @@ impl Receiver {
             out_of_order: None,
             inferred: None,
             arriving: Vec::new(),
-            kept: Kept::default(),
+            kept: None,
         }
+    }
+
+    /// Bytes of the response that is kept for `psn`; 0 if none is.
+    fn response_to(&self, psn: u32) -> u16 {
+        self.kept.as_ref().and_then(|kept| kept.get(psn)).unwrap_or(0)
     }
 
     /// The initiator has the responses to requests below `psn`.
     #[inline]
     pub(super) fn clear_below(&mut self, psn: u32, kept: &mut u32) {
-        *kept -= self.kept.clear_below(psn);
+        if *kept > 0
+            && let Some(own) = &mut self.kept
+        {
+            *kept -= own.clear_below(psn);
+        }
     }
 
     fn is_duplicate(&self, psn: u32) -> bool {
@@ -183,7 +192,7 @@ impl Receiver {
             around.counters.duplicates += 1;
             self.unacknowledged = 0;
             let mut reply = self.acknowledge(packet, data, marked, marked, &around);
-            reply.ack.data = self.kept.get(packet.psn).unwrap_or(0);
+            reply.ack.data = self.response_to(packet.psn);
             return Reaction { reply: Some(reply), ..Reaction::default() };
         }
         if let Some(code) = self.refuses(packet, data, &mut around) {
@@ -221,7 +230,7 @@ impl Receiver {
         // spec: pds-ack-first
         let response = guaranteed::in_ack(data.op, data.message_bytes, config);
         if let Some(bytes) = response {
-            self.kept.keep(packet.psn, bytes);
+            self.kept.get_or_insert_default().keep(packet.psn, bytes);
             *around.kept += 1;
         }
         let urgent = first || asked || marked || settles || response.is_some();
@@ -274,7 +283,7 @@ impl Receiver {
     fn on_trimmed(&mut self, packet: &Packet, data: &Data, around: &Surroundings<'_>) -> Reply {
         if self.is_duplicate(packet.psn) {
             let mut reply = self.acknowledge(packet, data, false, false, around);
-            reply.ack.data = self.kept.get(packet.psn).unwrap_or(0);
+            reply.ack.data = self.response_to(packet.psn);
             return reply;
         }
         let code = match packet.has(flags::LAST_HOP) {

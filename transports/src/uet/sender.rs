@@ -91,10 +91,6 @@ pub(super) struct Sender {
     pub(super) reading: u32,
     /// The receiver of that data.
     pub(super) returns: Option<u32>,
-    /// Above the last request whose guaranteed response has come.
-    answered: u32,
-    /// The target has been told to forget responses below this.
-    cleared: u32,
 }
 
 impl Sender {
@@ -125,8 +121,6 @@ impl Sender {
             is_return: false,
             reading: 0,
             returns: None,
-            answered: start,
-            cleared: start,
         }
     }
 
@@ -313,20 +307,18 @@ impl Sender {
         let found = self.outstanding.answer(psn)?;
         ccc.in_flight += found as i64;
         ccc.lost -= found as i64;
-        self.answered = self.answered.max(psn + 1);
         Some(self.messages.piece(psn, config.payload))
     }
 
     /// The target keeps responses that have come and that nothing has cleared.
     pub(super) fn owes_clear(&self) -> bool {
-        self.answered > self.cleared
+        self.outstanding.owes_clear()
     }
 
     /// Notes that the target is told what it need not keep: everything below the PSN returned.
     #[inline]
     pub(super) fn tell_clear(&mut self) -> u32 {
-        self.cleared = self.outstanding.cack();
-        self.cleared
+        self.outstanding.tell_clear()
     }
 
     /// A RUDI response: takes its one packet out of flight; the bytes that it acknowledges.
@@ -543,7 +535,7 @@ impl Sender {
 
     /// Gives back the memory of an idle context that stays open.
     pub(super) fn shrink(&mut self) {
-        self.outstanding = Outstanding::new(self.outstanding.next());
+        self.outstanding.shrink();
         self.messages = Messages::default();
     }
 }

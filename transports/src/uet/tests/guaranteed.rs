@@ -1,7 +1,7 @@
 //! Guaranteed delivery (`uet-transport.md` §6): responses that ride in acknowledgements.
 
 use super::*;
-use crate::uet::config::Operation;
+use crate::uet::config::{Operation, PdcScope};
 use crate::uet::header::{Ack, Control, NackCode};
 
 fn fetching() -> UetConfig {
@@ -75,6 +75,17 @@ fn responses_are_cleared() {
     let clears = controls(&bench, ControlType::ClearCmd);
     assert_eq!(clears.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [idle + config.clear_time]);
     assert_eq!(clears[0].1.payload, 2, "everything below the third PSN");
+    assert_eq!(bench.endpoint(1).kept, 0);
+}
+
+/// A context of one message clears as well.
+#[test]
+fn a_context_of_one_message_clears() {
+    let config = UetConfig { pdc_scope: PdcScope::Message, ..fetching() };
+    let mut bench = bench(2, &config, |_, _| Fate::Arrive);
+    (0..3).for_each(|id| bench.post(0, message(id, 1, 8)));
+    assert!(bench.run(FOREVER));
+    assert_eq!(controls(&bench, ControlType::ClearCmd).len(), 3);
     assert_eq!(bench.endpoint(1).kept, 0);
 }
 
