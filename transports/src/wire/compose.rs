@@ -170,28 +170,16 @@ fn request(packet: &Packet, data: &Data, config: &UetConfig) -> Vec<u8> {
     } as u8;
     let clear_psn_offset = -(i32::from(data.clear) + 1) as i16;
     let (psn, spdcid) = (packet.psn, pdcid(data.spdcid));
-    let base = if data.dpdcid == UNKNOWN {
+    let syn = data.dpdcid == UNKNOWN;
+    let dpdcid = if syn {
         let psn_offset = (psn - data.start_psn) as u16;
-        pds::SynRequest {
-            kind,
-            next,
-            retx,
-            ar,
-            syn: true,
-            clear_psn_offset,
-            psn,
-            spdcid,
-            pdc_info: 0,
-            psn_offset,
-        }
-        .to_bytes()
+        u16::from_be_bytes(pds::Syn { pdc_info: 0, psn_offset }.to_bytes())
     } else {
-        let dpdcid = pdcid(data.dpdcid);
-        let syn = false;
-        pds::Request { kind, next, retx, ar, syn, clear_psn_offset, psn, spdcid, dpdcid }.to_bytes()
+        pdcid(data.dpdcid)
     };
+    let base = pds::Request { kind, next, retx, ar, syn, clear_psn_offset, psn, spdcid, dpdcid };
     let cc = pds::RequestCc { ccc_id: data.ccc as u8, credit_target: data.credit_target };
-    [&base[..], &cc.to_bytes()].concat()
+    [&base.to_bytes()[..], &cc.to_bytes()].concat()
 }
 
 /// The SES header of a data packet.

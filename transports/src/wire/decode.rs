@@ -97,10 +97,11 @@ fn uet(bytes: &[u8], text: &mut String) -> Result<(), WireError> {
 }
 
 fn request<'a>(bytes: &'a [u8], text: &mut String) -> Result<&'a [u8], WireError> {
-    Ok(match pds::Request::parse(bytes)?.syn {
-        true => header!(pds::SynRequest, bytes, text),
-        false => header!(pds::Request, bytes, text),
-    })
+    let rest = header!(pds::Request, bytes, text);
+    if pds::Request::parse(bytes)?.syn {
+        let _ = header!(pds::Syn, &bytes[pds::Syn::PLACE..], text);
+    }
+    Ok(rest)
 }
 
 fn semantic(kind: u8, bytes: &[u8], text: &mut String) -> Result<(), WireError> {

@@ -147,7 +147,7 @@ layout! {
 }
 
 layout! {
-    /// RUD or ROD request once the target's PDC is known (§2.2).
+    /// RUD or ROD request (§2.2).
     Request / RequestPacket, "request", 12 {
         /// PDS type.
         kind / set_kind: u8 = 0, 5;
@@ -157,7 +157,7 @@ layout! {
         retx / set_retx: bool = 11, 1;
         /// An acknowledgement is asked for.
         ar / set_ar: bool = 12, 1;
-        /// The SYN state: see [`SynRequest`].
+        /// The SYN state: the target's PDC is not known yet.
         syn / set_syn: bool = 13, 1;
         /// CLEAR_PSN less PSN.
         clear_psn_offset / set_clear_psn_offset: i16 = 16, 16;
@@ -165,35 +165,24 @@ layout! {
         psn / set_psn: u32 = 32, 32;
         /// The sender's PDC.
         spdcid / set_spdcid: u16 = 64, 16;
-        /// The target's PDC.
+        /// The target's PDC; [`Syn`] in the SYN state.
         dpdcid / set_dpdcid: u16 = 80, 16;
     }
 }
 
 layout! {
-    /// RUD or ROD request in the SYN state (§2.2).
-    SynRequest / SynRequestPacket, "request", 12 {
-        /// PDS type.
-        kind / set_kind: u8 = 0, 5;
-        /// What follows.
-        next / set_next: u8 = 5, 4;
-        /// A retransmission.
-        retx / set_retx: bool = 11, 1;
-        /// An acknowledgement is asked for.
-        ar / set_ar: bool = 12, 1;
-        /// Set.
-        syn / set_syn: bool = 13, 1;
-        /// CLEAR_PSN less PSN.
-        clear_psn_offset / set_clear_psn_offset: i16 = 16, 16;
-        /// Packet sequence number.
-        psn / set_psn: u32 = 32, 32;
-        /// The sender's PDC.
-        spdcid / set_spdcid: u16 = 64, 16;
+    /// What stands for `dpdcid` in a request in the SYN state (§2.2).
+    Syn / SynPacket, "syn", 2 {
         /// Reserved PDC asked for, and the like.
-        pdc_info / set_pdc_info: u8 = 80, 4;
+        pdc_info / set_pdc_info: u8 = 0, 4;
         /// PSN less the PDC's first PSN.
-        psn_offset / set_psn_offset: u16 = 84, 12;
+        psn_offset / set_psn_offset: u16 = 4, 12;
     }
+}
+
+impl Syn {
+    /// Where it stands in a request.
+    pub const PLACE: usize = 10;
 }
 
 layout! {
@@ -415,11 +404,14 @@ mod tests {
             0x68, 0x84, 0xff, 0xff, 0x00, 0x01, 0x00, 0x05, 0x00, 0x01, 0x00, 0x05, 0x09, 0x00,
             0x01, 0x00,
         ];
-        let (syn, cc) = (SynRequest::parse(&bytes).unwrap(), RequestCc::parse(&bytes[12..]));
-        assert_eq!((syn.kind, syn.next, syn.syn), (13, next::REQ_SMALL, true));
-        assert_eq!((syn.psn, syn.psn_offset, syn.pdc_info), (0x1_0005, 5, 0));
+        let request = Request::parse(&bytes).unwrap();
+        assert_eq!((request.kind, request.next, request.syn), (13, next::REQ_SMALL, true));
+        assert_eq!((request.psn, request.spdcid), (0x1_0005, 1));
+        let syn = Syn::parse(&bytes[Syn::PLACE..]);
+        assert_eq!(syn, Ok(Syn { pdc_info: 0, psn_offset: 5 }));
+        let cc = RequestCc::parse(&bytes[12..]);
         assert_eq!(cc, Ok(RequestCc { ccc_id: 9, credit_target: 256 }));
-        assert_eq!(syn.to_bytes(), bytes[..12]);
+        assert_eq!(request.to_bytes(), bytes[..12]);
     }
 
     /// A marked ACK_CC with a selective acknowledgement and NSCC state: 12 + 12 + 8 bytes.
