@@ -63,7 +63,7 @@ impl CaptureSet {
 
 /// The name of a variant's file.
 pub fn file_name(variant: &str) -> String {
-    format!("{}.pcapng", variant.replace(' ', "-"))
+    format!("{variant}.pcapng")
 }
 
 /// Writes the captures of one variant: the interfaces of each workload follow each other, and so do their

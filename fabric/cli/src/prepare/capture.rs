@@ -13,7 +13,7 @@ use crate::scenario::model::{self, PortName};
 /// What the engine records for a scenario's `[capture]`.
 ///
 /// # Errors
-/// When a port is not there, or there are more ports than frames.
+/// When a port is not there.
 pub fn capture(capture: &model::Capture, graph: &Graph) -> Result<Capture, UserError> {
     let mut ports: Vec<PortId> = Vec::new();
     for name in &capture.ports {
