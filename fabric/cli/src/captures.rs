@@ -16,7 +16,7 @@ pub struct CaptureSet {
     /// The variant.
     pub variant: String,
     /// The workload.
-    workload: String,
+    pub workload: String,
     /// Its frames.
     record: CaptureRecord,
     /// The captured ports, in the order of their numbers.
@@ -61,6 +61,13 @@ impl CaptureSet {
     }
 }
 
+impl CaptureSet {
+    /// Frames left out because their port had enough.
+    pub fn beyond(&self) -> u64 {
+        self.record.beyond
+    }
+}
+
 /// The name of a variant's file.
 pub fn file_name(variant: &str) -> String {
     format!("{variant}.pcapng")
@@ -78,7 +85,7 @@ pub fn write(sets: &[&CaptureSet], path: &Path) -> Result<(), UserError> {
     let interfaces: Vec<Interface> =
         sets.iter().flat_map(|set| &set.ports).map(|(_, interface)| interface.clone()).collect();
     let workloads: Vec<&str> = sets.iter().map(|set| set.workload.as_str()).collect();
-    let beyond: u64 = sets.iter().map(|set| set.record.beyond).sum();
+    let beyond: u64 = sets.iter().map(|set| set.beyond()).sum();
     let comment = format!(
         "ultraloom {}: {}; {beyond} frames beyond the limit were left out",
         env!("CARGO_PKG_VERSION"),

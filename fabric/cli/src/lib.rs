@@ -78,6 +78,12 @@ pub fn run(arguments: &Run) -> Result<ExitCode, UserError> {
 }
 
 fn verdict(outcome: &Outcome) -> ExitCode {
+    for set in outcome.captures.iter().filter(|set| set.beyond() > 0) {
+        let (variant, workload, beyond) = (&set.variant, &set.workload, set.beyond());
+        eprintln!(
+            "capture: {variant}, {workload}: {beyond} frames beyond `capture.frames` were left out"
+        );
+    }
     for text in &outcome.unfinished {
         eprintln!("unfinished: {text}");
     }
