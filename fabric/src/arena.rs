@@ -5,6 +5,7 @@
 //! shrinks: after warm-up nothing allocates.
 
 use crate::packet::Packet;
+use crate::telemetry::Telemetry;
 
 /// Index of a packet in its shard's arena.
 pub(crate) type Slot = u32;
@@ -14,6 +15,8 @@ pub(crate) type Slot = u32;
 pub(crate) struct Arena {
     packets: Vec<Packet>,
     free: Vec<Slot>,
+    /// Records of packets, by slot; as long as there is none it is empty.
+    telemetry: Vec<Telemetry>,
 }
 
 impl Arena {
@@ -45,6 +48,25 @@ impl Arena {
     #[inline]
     pub(crate) fn peek(&self, slot: Slot) -> u32 {
         self.packets[slot as usize].psn
+    }
+
+    /// The records of the packet in `slot`.
+    pub(crate) fn telemetry(&self, slot: Slot) -> Telemetry {
+        self.telemetry.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn telemetry_mut(&mut self, slot: Slot) -> &mut Telemetry {
+        if self.telemetry.len() <= slot as usize {
+            self.telemetry.resize(self.packets.len(), Telemetry::default());
+        }
+        &mut self.telemetry[slot as usize]
+    }
+
+    /// Whether any packet had records so far.
+    #[inline]
+    pub(crate) fn has_telemetry(&self) -> bool {
+        !self.telemetry.is_empty()
     }
 
     /// Packets stored.

@@ -318,6 +318,9 @@ impl<'a> Builder<'a> {
             let port = self.port(port, node);
             shard.ports.push(port);
         }
+        if let Some(multiple) = self.config.telemetry {
+            self.sample(shard, node, first as usize, multiple);
+        }
         let role = if node.0 < self.graph.hosts {
             let (endpoint, program) = stock[node.index()].take().expect("each host once");
             let host = HostId(node.0);
@@ -335,6 +338,18 @@ impl<'a> Builder<'a> {
         };
         shard.nodes.push(Node { role, first, ports: count });
         Ok(())
+    }
+
+    /// Telemetry on the ports of `node` from place `first` on: switches write it, hosts send and take it.
+    fn sample<E, P>(&self, shard: &mut Shard<E, P>, node: NodeId, first: usize, multiple: u32) {
+        for place in first..shard.ports.len() {
+            if node.0 < self.graph.hosts {
+                shard.ports[place].special |= special::TELEMETRY;
+                shard.gate[place] |= gate::TELEMETRY;
+            } else {
+                shard.ports[place].sample(multiple);
+            }
+        }
     }
 
     /// Captures what of the ports of `node`, the last one added, is to be.
@@ -412,7 +427,32 @@ impl<'a> Builder<'a> {
         };
         let shared = guard.map(|guard| Box::new(SharedState::new(guard, retry)));
         let routing = (&self.config.routing, self.seed, node.0);
-        Ok(Switch::new(spec.route, salt, shared, retry, routing))
+        let mut switch = Switch::new(spec.route, salt, shared, retry, routing);
+        self.pin(node, &mut switch);
+        Ok(switch)
+    }
+
+    /// Pins the packets that enter the fabric by this switch and are to be pinned.
+    fn pin(&self, node: NodeId, switch: &mut Switch) {
+        let pins = &self.config.routing.pins;
+        if pins.is_empty() {
+            return;
+        }
+        let ports = self.layout.ports_of(node);
+        let first = ports.start;
+        let by_peer: BTreeMap<NodeId, u16> = ports
+            .map(|port| {
+                let peer = self.layout.node[self.layout.peer[port as usize] as usize];
+                (peer, (port - first) as u16)
+            })
+            .collect();
+        for pin in pins {
+            if let (Some(ingress), Some(egress)) =
+                (by_peer.get(&NodeId(pin.src.0)), by_peer.get(&pin.via))
+            {
+                switch.pin(*ingress, pin.dst, *egress);
+            }
+        }
     }
 
     /// Faults as changes of nodes, by node, in order of time; simultaneous ones: links, switches, routes.

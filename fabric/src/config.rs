@@ -1,6 +1,6 @@
 //! How switches and NICs behave: classes, queues, marking, trimming, buffers, routing.
 
-use crate::ids::Class;
+use crate::ids::{Class, HostId, NodeId};
 use crate::link::{CreditConfig, LinkConfig};
 use crate::units::{Rate, Ratio, Span};
 
@@ -113,7 +113,7 @@ pub enum Choice {
 }
 
 /// How switches choose among equal ports, and how they learn of dead links.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Routing {
     /// Choice among equal ports.
     pub choice: Choice,
@@ -122,6 +122,19 @@ pub struct Routing {
     pub flowlet_gap: Option<Span>,
     /// From a change of a link to the moment at which all switches route by it; `None`: never.
     pub convergence: Option<Span>,
+    /// Pairs of hosts whose packets do not choose.
+    pub pins: Vec<Pin>,
+}
+
+/// Packets from one host to another leave the first switch on their way to a given neighbour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pin {
+    /// Sending host.
+    pub src: HostId,
+    /// Receiving host.
+    pub dst: HostId,
+    /// The neighbour of the sending host's switch.
+    pub via: NodeId,
 }
 
 /// Everything about the fabric that is not in the graph.
@@ -145,4 +158,7 @@ pub struct FabricConfig {
     pub link: LinkConfig,
     /// Routing.
     pub routing: Routing,
+    /// In-band telemetry: what units of its records are multiplied by (1 at 25 Gb/s, growing with the
+    /// rate); `None`: switches write nothing.
+    pub telemetry: Option<u32>,
 }

@@ -9,6 +9,7 @@ use crate::engine::timers::Timers;
 use crate::ids::{HostId, MessageId};
 use crate::packet::Packet;
 use crate::probe::EndpointCounters;
+use crate::telemetry::Telemetry;
 use crate::units::Time;
 
 pub use crate::engine::timers::TimerId;
@@ -61,6 +62,9 @@ pub struct HostCx<'a> {
     pub completions: &'a mut Vec<Completion>,
     /// What the transport counts.
     pub counters: &'a mut EndpointCounters,
+    /// In `on_packet` the records that came with the packet; what `poll_send` leaves here goes with the
+    /// packet it returns. Means something only in a fabric with telemetry.
+    pub telemetry: &'a mut Telemetry,
 }
 
 /// Answer to [`Endpoint::poll_send`].

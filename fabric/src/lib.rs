@@ -11,7 +11,8 @@
 //! - How its ports are numbered: [`layout`]
 //! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
 //!   workloads)
-//! - What is looked at: [`probe`] (counters, records), [`capture`] (frames at chosen ports)
+//! - What is looked at: [`probe`] (counters, records), [`capture`] (frames at chosen ports),
+//!   [`telemetry`] (what switches write into packets)
 //! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
 //!   [`probe::RunRecord`]
 //! - [`engine`]: windows, shards, threads; `net`: ports, switches, buffers, hosts
@@ -44,4 +45,5 @@ pub mod probe;
 pub mod program;
 pub mod rng;
 pub mod run;
+pub mod telemetry;
 pub mod units;

@@ -47,6 +47,8 @@ pub mod flags {
     pub const END_OF_MESSAGE: u8 = 1 << 5;
     /// ECN-capable transport: a switch may mark it.
     pub const ECN_CAPABLE: u8 = 1 << 6;
+    /// Switches add a record of themselves; see [`crate::telemetry`].
+    pub const TELEMETRY: u8 = 1 << 7;
 }
 
 /// A packet on its way.

@@ -60,6 +60,8 @@ counters! {
         closes,
         /// Connections given up.
         pdc_errors,
+        /// Queue pairs given up (RoCE).
+        qp_errors,
         /// Payload bytes delivered, without duplicates.
         delivered_bytes,
     }

@@ -48,6 +48,14 @@ impl Diameter {
     }
 }
 
+impl Diameter {
+    /// Twice the latency there and the serialisation of `bytes` one way: the round trip that the HPCC
+    /// authors' model sets windows by (`ns3-rdma-profile.md`).
+    pub fn one_way_rtt(&self, bytes: u64) -> Span {
+        self.latency * 2 + self.links.iter().map(|link| link.rate.time_for(bytes)).sum()
+    }
+}
+
 /// The most bandwidth below a switch over that above it; 1 where no switch has more below.
 pub fn oversubscription(graph: &Graph) -> f64 {
     let hosts = graph.hosts as usize;

@@ -2,13 +2,15 @@
 //!
 //! # Map of the code
 //! - [`args`]: the command line; [`run`]: what `ultraloom run` does
-//! - [`scenario`]: TOML to checked data; [`error`]: errors that show their place
+//! - [`scenario`]: TOML to checked data; [`error`]: errors that show their place;
+//!   [`csv_file`]: tables with places
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: the engine
 //! - [`validate`](mod@validate): the fidelity table
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
 pub mod captures;
+pub mod csv_file;
 pub mod error;
 pub mod execute;
 pub mod output;

@@ -168,6 +168,7 @@ mod tests {
             pfc_bytes: 64,
             link: Default::default(),
             routing: Routing::default(),
+            telemetry: None,
         };
         Mmu::new(&fabric, &shared, &[(rate, Span::from_micros(1)); 4])
     }

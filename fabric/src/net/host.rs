@@ -12,10 +12,12 @@ use crate::engine::timers::Timers;
 use crate::ids::{Class, HostId, MessageId};
 use crate::net::llr::Turn;
 use crate::net::outlet::Outlet;
-use crate::net::switch::Ports;
+use crate::net::port::special;
+use crate::net::switch::{Ports, gate};
 use crate::packet::Packet;
 use crate::probe::EndpointCounters;
 use crate::program::{Program, ProgramCx};
+use crate::telemetry::Telemetry;
 use crate::units::Time;
 
 /// A message this host posted.
@@ -60,6 +62,8 @@ pub(crate) struct Host<E, P> {
     /// Messages acknowledged since the last report.
     done: u64,
     lists: Lists,
+    /// Records that came with the last packet, or that go with the next one.
+    telemetry: Telemetry,
 }
 
 impl<E: Endpoint, P: Program> Host<E, P> {
@@ -79,6 +83,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             started: false,
             done: 0,
             lists: Lists::default(),
+            telemetry: Telemetry::default(),
         }
     }
 
@@ -162,8 +167,13 @@ impl<E: Endpoint, P: Program> Host<E, P> {
 
     fn on_arrival(&mut self, port: usize, node: &mut Ports<'_>, outlet: &mut Outlet) {
         let (now, label) = outlet.land(node.first + port);
-        if node.gate[port] != 0 && node.stops(port, now, label, outlet) {
-            return;
+        if node.gate[port] != 0 {
+            if node.stops(port, now, label, outlet) {
+                return;
+            }
+            if node.gate[port] & gate::TELEMETRY != 0 {
+                self.telemetry = outlet.arena.telemetry(label.slot);
+            }
         }
         if label.class == Class::LINK {
             let frame = outlet.consume(label);
@@ -210,6 +220,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             timers: &mut self.timers,
             completions: &mut self.lists.completions,
             counters: &mut self.counters,
+            telemetry: &mut self.telemetry,
         };
         call(&mut self.endpoint, &mut cx)
     }
@@ -281,7 +292,8 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             match self.with_endpoint(now, poll) {
                 Send::Packet(packet) => {
                     debug_assert_eq!(packet.class.bit() & paused, 0, "a paused class sent");
-                    node.busy[place] = transmit(now, packet, node, place, outlet);
+                    let records = &self.telemetry;
+                    node.busy[place] = transmit(now, packet, records, node, place, outlet);
                 }
                 Send::WakeAt(at) => {
                     assert!(at > now, "host {} asks at {now} to be polled at {at}", self.id);
@@ -331,6 +343,7 @@ pub(crate) fn after_frame(now: Time, busy: Time) -> Time {
 fn transmit(
     now: Time,
     packet: Packet,
+    telemetry: &Telemetry,
     node: &mut Ports<'_>,
     place: usize,
     outlet: &mut Outlet,
@@ -339,6 +352,9 @@ fn transmit(
     let end = port.end_of(now, packet.bytes, &node.profiles[port.profile as usize]);
     port.counters.bytes += u64::from(packet.bytes);
     let label = outlet.create(packet);
+    if port.special & special::TELEMETRY != 0 {
+        *outlet.arena.telemetry_mut(label.slot) = *telemetry;
+    }
     port.emit(end, label, outlet);
     end
 }

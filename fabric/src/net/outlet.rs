@@ -8,6 +8,7 @@ use crate::ids::PortId;
 use crate::net::tap::Taps;
 use crate::packet::{Label, Packet};
 use crate::probe::Work;
+use crate::telemetry::Telemetry;
 use crate::units::Time;
 
 /// The receiving end of a link: a port of some shard.
@@ -30,6 +31,8 @@ struct Flying {
 pub(crate) struct Mail {
     stamps: Vec<(Time, u32)>,
     packets: Vec<Packet>,
+    /// Records of each packet, or nothing.
+    telemetry: Vec<Telemetry>,
 }
 
 impl Mail {
@@ -109,6 +112,11 @@ impl Outlet {
             self.tally.mailed_out += 1;
             let packet = self.take(label);
             let mail = &mut self.outbox[peer.shard as usize];
+            if self.arena.has_telemetry() {
+                // What was sent before the first record has none.
+                mail.telemetry.resize(mail.packets.len(), Telemetry::default());
+                mail.telemetry.push(self.arena.telemetry(label.slot));
+            }
             mail.stamps.push((at, peer.port));
             mail.packets.push(packet);
         }
@@ -128,10 +136,15 @@ impl Outlet {
     /// Takes in what another shard sent, and leaves the mail empty.
     pub(crate) fn receive(&mut self, mail: &mut Mail) {
         self.tally.mailed_in += mail.stamps.len() as u64;
+        let mut telemetry = mail.telemetry.drain(..);
         for (&(at, port), &packet) in mail.stamps.iter().zip(&mail.packets) {
             let slot = self.arena.insert(packet);
+            if let Some(telemetry) = telemetry.next() {
+                *self.arena.telemetry_mut(slot) = telemetry;
+            }
             self.fly(port, at, Label::new(&packet, slot));
         }
+        drop(telemetry);
         mail.stamps.clear();
         mail.packets.clear();
     }

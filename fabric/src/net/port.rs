@@ -14,6 +14,7 @@ use crate::net::profile::PortProfile;
 use crate::packet::{CLASSES, Kind, Label, Packet, flags};
 use crate::probe::PortCounters;
 use crate::rng::Stream;
+use crate::telemetry::Sampler;
 use crate::units::{Rate, Ratio, Span, Time};
 
 /// In [`Port::serving`]: the frame on the wire is a PFC frame.
@@ -32,6 +33,8 @@ pub(crate) mod special {
     pub(crate) const LINK: u8 = 1 << 1;
     /// What leaves is captured.
     pub(crate) const TAP: u8 = 1 << 2;
+    /// What leaves may carry telemetry.
+    pub(crate) const TELEMETRY: u8 = 1 << 3;
 }
 
 /// What goes before queued packets: bits of [`Port::due`].
@@ -40,6 +43,8 @@ pub(crate) mod due {
     pub(crate) const PFC: u8 = 1 << 0;
     /// Link-level retry has to be asked.
     pub(crate) const LINK: u8 = 1 << 1;
+    /// The beginning of each frame is noted, for telemetry.
+    pub(crate) const TELEMETRY: u8 = 1 << 2;
 }
 
 /// An egress port.
@@ -75,6 +80,8 @@ pub(crate) struct Port {
     pub(crate) counters: PortCounters,
     /// Where [`special::LINK`] may be set.
     pub(crate) link: Option<Box<LinkLayer>>,
+    /// What telemetry needs; only switches have it.
+    sampler: Option<Box<Sampler>>,
 }
 
 impl Port {
@@ -106,7 +113,15 @@ impl Port {
             built_rate: rate,
             counters: PortCounters::default(),
             link: None,
+            sampler: None,
         }
+    }
+
+    /// Packets that ask for telemetry get it here from now on, with units of `multiple`.
+    pub(crate) fn sample(&mut self, multiple: u32) {
+        self.special |= special::TELEMETRY;
+        self.due |= due::TELEMETRY;
+        self.sampler = Some(Box::new(Sampler::new(multiple)));
     }
 
     /// Completes every departure up to and including `until`. `busy` is when the frame on the wire
@@ -180,6 +195,12 @@ impl Port {
             self.counters.dropped_link_down += 1;
             return;
         }
+        if let Some(sampler) = &mut self.sampler {
+            if label.flags & flags::TELEMETRY != 0 {
+                outlet.arena.telemetry_mut(label.slot).push(sampler.hop(self.rate));
+            }
+            sampler.count(label.bytes);
+        }
         if self.special & special::TAP != 0 {
             outlet.tap_sent(now, self.id, label);
         }
@@ -229,7 +250,24 @@ impl Port {
             self.serving = PFC;
             return self.end_of(now, profile.pfc_bytes, profile);
         }
-        self.start_link(now, profile)
+        let end = if self.due & due::LINK != 0 {
+            self.start_link(now, profile)
+        } else {
+            self.start_queued(now, profile)
+        };
+        if self.due & due::TELEMETRY != 0 && end != Time::NEVER && self.serving < PFC {
+            self.note_start(now);
+        }
+        end
+    }
+
+    /// A queued packet begins to leave.
+    fn note_start(&mut self, now: Time) {
+        let leaving = self.queues[self.serving as usize].front().map_or(0, |label| label.bytes);
+        let behind = self.queue_bytes() - u64::from(leaving);
+        if let Some(sampler) = &mut self.sampler {
+            sampler.start(now, behind);
+        }
     }
 
     /// Chooses the next packet of the queues.

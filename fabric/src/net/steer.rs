@@ -1,6 +1,7 @@
 //! How a switch chooses a port when the hash over its rule is not all there is: around dead links, and
 //! by the state of queues, turns or flowlets.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{Choice, Routing};
@@ -62,6 +63,8 @@ pub(crate) struct Steering {
     next: u16,
     random: Stream,
     flowlets: Option<Flowlets>,
+    /// Ports of packets that do not choose, by the port they come in by and their destination.
+    pins: BTreeMap<(u16, HostId), u16>,
 }
 
 impl Steering {
@@ -71,6 +74,7 @@ impl Steering {
         let gap = routing.flowlet_gap.filter(|_| choice != Choice::Ecmp);
         Steering {
             choice,
+            pins: BTreeMap::new(),
             detour: None,
             // Switches that begin their round at the same port would send in step.
             next: (key(seed, u64::from(node), Purpose::Choice) % u64::from(ups.max(1))) as u16,
@@ -85,12 +89,25 @@ impl Steering {
 
     /// Whether the switch could as well do without.
     pub(crate) fn is_idle(&self) -> bool {
-        self.choice == Choice::Ecmp && self.detour.is_none()
+        self.choice == Choice::Ecmp && self.detour.is_none() && self.pins.is_empty()
     }
 
     /// Exceptions from the rule from now on.
     pub(crate) fn set_detour(&mut self, detour: Option<Arc<Detour>>) {
         self.detour = detour;
+    }
+
+    /// Packets that come in by a port for a host leave by another, whatever the rule says.
+    pub(crate) fn pin(&mut self, ingress: u16, dst: HostId, egress: u16) {
+        self.pins.insert((ingress, dst), egress);
+    }
+
+    #[inline]
+    fn pinned(&self, label: &Label) -> Option<u16> {
+        if self.pins.is_empty() {
+            return None;
+        }
+        self.pins.get(&(label.ingress, label.dst)).copied()
     }
 
     /// Whether packets have to be routed in order of time, as they are queued.
@@ -105,6 +122,9 @@ impl Steering {
         if self.is_late() || label.class == Class::LINK {
             return Some(0);
         }
+        if let Some(port) = self.pinned(label) {
+            return Some(port);
+        }
         by_hash(equal(self.detour.as_deref(), route, label.dst), salt, label)
     }
 
@@ -118,7 +138,10 @@ impl Steering {
         now: Time,
         queue: impl FnMut(u16) -> u64,
     ) -> Option<u16> {
-        let Steering { choice, detour, next, random, flowlets } = self;
+        if let Some(port) = self.pinned(label) {
+            return Some(port);
+        }
+        let Steering { choice, detour, next, random, flowlets, .. } = self;
         let ports = equal(detour.as_deref(), route, label.dst);
         if ports.count() <= 1 || route.below().contains(&label.dst.0) {
             return by_hash(ports, salt, label);
@@ -198,7 +221,7 @@ mod tests {
     }
 
     fn steering(choice: Choice, gap: Option<u64>) -> Steering {
-        let routing = Routing { choice, flowlet_gap: gap.map(Span), convergence: None };
+        let routing = Routing { choice, flowlet_gap: gap.map(Span), ..Routing::default() };
         Steering::new(&routing, 4, 1, 9)
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::config::Routing;
 use crate::detour::Detour;
 use crate::graph::RouteRule;
-use crate::ids::Class;
+use crate::ids::{Class, HostId};
 use crate::net::buffer::Mmu;
 use crate::net::outlet::Outlet;
 use crate::net::port::Port;
@@ -83,6 +83,8 @@ pub(crate) mod gate {
     pub(crate) const DOWN: u8 = 1 << 0;
     /// They are captured.
     pub(crate) const TAP: u8 = 1 << 1;
+    /// They may bring telemetry to the host.
+    pub(crate) const TELEMETRY: u8 = 1 << 2;
 }
 
 impl Ports<'_> {
@@ -101,7 +103,9 @@ impl Ports<'_> {
             outlet.lose(at, port.id, label);
             return true;
         }
-        outlet.tap_received(at, port.id, label);
+        if self.gate[place] & gate::TAP != 0 {
+            outlet.tap_received(at, port.id, label);
+        }
         false
     }
 }
@@ -183,6 +187,11 @@ impl Egress for Late<'_> {
     }
 }
 
+/// Steering by the rule alone.
+fn plain() -> Box<Steering> {
+    Box::new(Steering::new(&Routing::default(), 0, 0, 0))
+}
+
 /// A packet without a way ends here, counted where it came in.
 #[cold]
 fn lose_unroutable(now: Time, label: Label, node: &mut Ports<'_>, outlet: &mut Outlet) {
@@ -206,9 +215,13 @@ impl Switch {
         Switch { route, salt, steering, shared, retry }
     }
 
+    /// Packets that come in by a port for a host leave by another, whatever the rule says.
+    pub(crate) fn pin(&mut self, ingress: u16, dst: HostId, egress: u16) {
+        self.steering.get_or_insert_with(plain).pin(ingress, dst, egress);
+    }
+
     /// Exceptions from its rule from now on.
     pub(crate) fn set_detour(&mut self, detour: Option<Arc<Detour>>) {
-        let plain = || Box::new(Steering::new(&Routing::default(), 0, 0, 0));
         self.steering.get_or_insert_with(plain).set_detour(detour);
         self.steering = self.steering.take().filter(|steering| !steering.is_idle());
     }

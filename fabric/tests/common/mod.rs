@@ -191,6 +191,7 @@ pub(crate) fn config(limit: u64, overflow: Overflow) -> FabricConfig {
         pfc_bytes: 64,
         link: LinkConfig::default(),
         routing: Routing::default(),
+        telemetry: None,
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! # Map of the code
 //! - [`matrix`]: connection matrices (`.cm`), read with exact places in every error
+//! - [`ns3_flows`]: flow files of the HPCC authors' model
 //! - [`flows`]: the program that plays flows with start times and triggers
 //! - [`patterns`]: permutation and incast as flows
 //! - [`ring`]: ring all-reduce; [`all_to_all`]: all-to-all with bounded messages in flight
@@ -17,6 +18,7 @@ pub mod collective;
 mod driver;
 pub mod flows;
 pub mod matrix;
+pub mod ns3_flows;
 pub mod patterns;
 pub mod ring;
 

@@ -11,6 +11,7 @@ use fabric::engine::timers::Timers;
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Packet, flags};
 use fabric::probe::EndpointCounters;
+use fabric::telemetry::Telemetry;
 use fabric::units::{Rate, Span, Time};
 
 /// What becomes of a packet on its way.
@@ -39,6 +40,7 @@ struct Station<E> {
     endpoint: E,
     timers: Timers,
     counters: EndpointCounters,
+    telemetry: Telemetry,
     /// When its port is free; `NEVER` if it is and nothing waits.
     free_at: Time,
     busy: bool,
@@ -53,7 +55,7 @@ pub(crate) struct Bench<E, F> {
     delay: Span,
     fate: F,
     /// What is on the way, by time of arrival and order of sending.
-    wires: BTreeMap<(Time, usize), Packet>,
+    wires: BTreeMap<(Time, usize), (Packet, Telemetry)>,
     /// The time of the last event.
     pub(crate) now: Time,
     /// Every packet sent, and when its first byte left.
@@ -69,6 +71,7 @@ impl<E: Endpoint, F: FnMut(Time, &Packet) -> Fate> Bench<E, F> {
             endpoint,
             timers: Timers::default(),
             counters: EndpointCounters::default(),
+            telemetry: Telemetry::default(),
             free_at: Time::NEVER,
             busy: false,
             poll_at: Time::NEVER,
@@ -130,7 +133,8 @@ impl<E: Endpoint, F: FnMut(Time, &Packet) -> Fate> Bench<E, F> {
         while let Some(entry) = self.wires.first_entry()
             && entry.key().0 <= self.now
         {
-            let packet = entry.remove();
+            let (packet, telemetry) = entry.remove();
+            self.stations[packet.dst.index()].telemetry = telemetry;
             self.call(packet.dst.index(), |endpoint, cx| endpoint.on_packet(cx, &packet));
         }
         for host in 0..self.stations.len() {
@@ -161,6 +165,7 @@ impl<E: Endpoint, F: FnMut(Time, &Packet) -> Fate> Bench<E, F> {
                 timers: &mut station.timers,
                 completions: &mut completions,
                 counters: &mut station.counters,
+                telemetry: &mut station.telemetry,
             },
         );
         self.completed.extend(completions.into_iter().map(|done| (self.now, id, done)));
@@ -201,6 +206,7 @@ impl<E: Endpoint, F: FnMut(Time, &Packet) -> Fate> Bench<E, F> {
             }
             Fate::Lose => return,
         }
-        self.wires.insert((arrival, order), packet);
+        let telemetry = self.stations[packet.src.index()].telemetry;
+        self.wires.insert((arrival, order), (packet, telemetry));
     }
 }

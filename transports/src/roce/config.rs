@@ -1,14 +1,50 @@
 //! Options of the RoCEv2 transport.
 
+use fabric::ids::Class;
 use fabric::units::{Rate, Span};
+
+use crate::roce::congestion::dcqcn::{MellanoxOptions, PaperOptions};
+use crate::roce::congestion::dctcp::DctcpOptions;
+use crate::roce::congestion::hpcc::HpccOptions;
+use crate::roce::congestion::swift::SwiftOptions;
+use crate::roce::congestion::timely::TimelyOptions;
 
 /// Which messages share a queue pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QpScope {
-    /// All messages to one host, in order.
-    Destination,
+    /// All messages to one host, over so many queue pairs.
+    Destination {
+        /// Queue pairs to each host; messages take them in turn.
+        count: u32,
+        /// Each message is cut in as many parts as there are queue pairs, one for each.
+        split: bool,
+    },
     /// A queue pair for every message (the ns-3 model's).
     Message,
+}
+
+impl QpScope {
+    /// One queue pair to each host.
+    pub const ONE: QpScope = QpScope::Destination { count: 1, split: false };
+}
+
+/// What a message is to the verbs interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// RDMA WRITE: the first packet says where.
+    Write,
+    /// SEND: the receiver has said where.
+    Send,
+}
+
+/// What switches can tell queue pairs of one pair of hosts apart by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PathKey {
+    /// The destination queue pair is part of the hash (Meta's enhanced ECMP), or each queue pair has a UDP
+    /// source port of its own: every queue pair has its path.
+    QueuePair,
+    /// Neither: all queue pairs of a pair of hosts share one path.
+    HostPair,
 }
 
 /// How a receiver reports marks.
@@ -31,52 +67,47 @@ pub enum Congestion {
     DcqcnPaper(PaperOptions),
     /// DCQCN in the form of Mellanox NICs, as in the ns-3 model.
     DcqcnMellanox(MellanoxOptions),
+    /// DCTCP with a rate.
+    Dctcp(DctcpOptions),
+    /// HPCC, which needs telemetry.
+    Hpcc(HpccOptions),
+    /// TIMELY.
+    Timely(TimelyOptions),
+    /// Swift.
+    Swift(SwiftOptions),
     /// Line rate: priority flow control alone.
     None,
 }
 
-/// DCQCN's constants, paper form (`roce-dcqcn.md` §2). Rates in bits a second.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct PaperOptions {
-    /// g: weight of a new mark in alpha.
-    pub g: f64,
-    /// K: alpha decays each such time without a notification.
-    pub alpha_timer: Span,
-    /// The rate increases each such time.
-    pub rate_timer: Span,
-    /// B: the rate increases each such number of bytes.
-    pub byte_counter: u64,
-    /// F: steps of fast recovery.
-    pub fast_recovery: u32,
-    /// R_AI: additive increase.
-    pub rate_ai: f64,
-    /// R_HAI: hyper increase.
-    pub rate_hai: f64,
-    /// Least rate.
-    pub rate_min: f64,
+/// What happens when packets are missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recovery {
+    /// The receiver drops what comes early and says so; the sender starts over from the gap.
+    GoBackN,
+    /// The receiver keeps what comes early and says what it has; the sender sends what is missing.
+    Selective {
+        /// How long a gap may last before it is called a loss. Zero: every early packet is a sign of
+        /// loss (IRN); the round trip of a fabric that sprays: reordering is tolerated.
+        patience: Span,
+    },
 }
 
-/// DCQCN's constants, Mellanox form (`roce-dcqcn.md` §3). Rates in bits a second.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct MellanoxOptions {
-    /// g: weight of a new mark in alpha.
-    pub g: f64,
-    /// Alpha is updated each such time.
-    pub alpha_timer: Span,
-    /// The rate falls at most once in each such time.
-    pub decrease_timer: Span,
-    /// The rate rises each such time.
-    pub increase_timer: Span,
-    /// Steps of fast recovery.
-    pub fast_recovery: u32,
-    /// R_AI: additive increase.
-    pub rate_ai: f64,
-    /// R_HAI: hyper increase.
-    pub rate_hai: f64,
-    /// Least rate.
-    pub rate_min: f64,
-    /// Whether the target rate is set down with the rate also at the first cut after an increase began.
-    pub clamp_target: bool,
+impl Recovery {
+    /// Whether a receiver waits before it calls a gap a loss.
+    pub fn is_patient(self) -> bool {
+        matches!(self, Recovery::Selective { patience } if patience > Span::ZERO)
+    }
+}
+
+/// A local ACK timeout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timeout {
+    /// Without progress for this long the sender starts over from the oldest packet.
+    pub after: Span,
+    /// Shorter with at most so many packets outstanding (IRN's RTO_low and N).
+    pub few: Option<(u32, Span)>,
+    /// Timeouts in a row after which the queue pair is given up; `None`: never.
+    pub retries: Option<u32>,
 }
 
 /// Options of a RoCE endpoint. Sizes in bytes.
@@ -88,12 +119,16 @@ pub struct RoceConfig {
     pub header: u16,
     /// Whether payload is padded to words of 4 bytes, as the frame format has it.
     pub pads: bool,
-    /// Besides, on the first packet of a message (RETH of a WRITE: 16).
+    /// What messages are.
+    pub operation: Operation,
+    /// Besides, on the first packet of a WRITE (RETH: 16).
     pub first_header: u16,
     /// Frame of an ACK or NAK (66).
     pub ack_bytes: u16,
     /// Frame of a congestion notification (78).
     pub cnp_bytes: u16,
+    /// Traffic class of acknowledgements and notifications.
+    pub answer_class: Class,
     /// Rate of the NIC.
     pub rate: Rate,
     /// Bytes of payload that may be outstanding; `None`: no limit.
@@ -106,13 +141,19 @@ pub struct RoceConfig {
     pub mark_report: MarkReport,
     /// Congestion control.
     pub congestion: Congestion,
-    /// Local ACK timeout: without progress for this long, the sender starts over from the oldest
-    /// packet. `None`: never (the ns-3 model's).
-    pub timeout: Option<Span>,
+    /// What happens when packets are missing.
+    pub recovery: Recovery,
+    /// Local ACK timeout; `None`: never (the ns-3 model's).
+    pub timeout: Option<Timeout>,
     /// Least time between two NAKs for the same gap; `None`: one a gap (InfiniBand).
     pub nak_interval: Option<Span>,
     /// Which messages share a queue pair.
     pub qp_scope: QpScope,
+    /// What their paths depend on.
+    pub path_key: PathKey,
+    /// From the first message on a queue pair to its first packet: address exchange and the state changes
+    /// of both ends.
+    pub qp_setup: Span,
 }
 
 /// Congestion control and marks as in the named source.
@@ -122,11 +163,15 @@ pub enum Preset {
     Mellanox,
     /// The paper's form and constants, rates scaled from its 40 Gb/s.
     Paper,
+    /// The Mellanox form with the constants that the HPCC authors give for the paper (`run.py`,
+    /// dcqcn_paper).
+    MellanoxPaper,
 }
 
 /// Local ACK timeout: 4.096 us · 2^10, the exponent being the operator's choice (14 is usual on large
-/// networks; data-centre round trips allow less).
-const TIMEOUT: Span = Span(4_096_000 << 10);
+/// networks; data-centre round trips allow less). Seven retries, the most that the protocol can ask for.
+const TIMEOUT: Timeout =
+    Timeout { after: Span(4_096_000 << 10), few: None, retries: Some(7) };
 
 impl RoceConfig {
     /// DCQCN of a preset on frames of the standard, for a NIC of `rate`; `window` bytes outstanding.
@@ -134,62 +179,48 @@ impl RoceConfig {
         let congestion = match preset {
             Preset::Mellanox => Congestion::DcqcnMellanox(MellanoxOptions::at(rate)),
             Preset::Paper => Congestion::DcqcnPaper(PaperOptions::at(rate)),
+            Preset::MellanoxPaper => {
+                Congestion::DcqcnMellanox(MellanoxOptions::with_the_paper_timers(rate))
+            }
         };
         let mark_report = match preset {
-            Preset::Mellanox => MarkReport::Echo,
+            Preset::Mellanox | Preset::MellanoxPaper => MarkReport::Echo,
             Preset::Paper => MarkReport::Cnp { interval: Span::from_micros(50) },
         };
         RoceConfig {
             payload: 4_096,
             header: 62,
             pads: true,
+            operation: Operation::Write,
             first_header: 16,
             ack_bytes: 66,
             cnp_bytes: 78,
+            answer_class: Class::CONTROL,
             rate,
             window,
             window_follows_rate: true,
             ack_every: 1,
             mark_report,
             congestion,
+            recovery: Recovery::GoBackN,
             timeout: Some(TIMEOUT),
             nak_interval: None,
-            qp_scope: QpScope::Destination,
+            qp_scope: QpScope::ONE,
+            path_key: PathKey::QueuePair,
+            qp_setup: Span::ZERO,
         }
     }
-}
 
-impl MellanoxOptions {
-    /// Increases grow with the NIC's rate from those at 25 Gb/s; the least rate is 1/100 of it.
-    pub fn at(rate: Rate) -> MellanoxOptions {
-        let scale = rate.bits_per_second() as f64 / 25e9;
-        MellanoxOptions {
-            g: 1.0 / 256.0,
-            alpha_timer: Span::from_micros(1),
-            decrease_timer: Span::from_micros(4),
-            increase_timer: Span::from_micros(300),
-            fast_recovery: 1,
-            rate_ai: 5e6 * scale,
-            rate_hai: 50e6 * scale,
-            rate_min: rate.bits_per_second() as f64 / 100.0,
-            clamp_target: false,
-        }
+    /// Whether data packets ask switches for telemetry.
+    pub fn telemetry(&self) -> bool {
+        matches!(self.congestion, Congestion::Hpcc(_))
     }
-}
 
-impl PaperOptions {
-    /// Increases grow with the NIC's rate from those at 40 Gb/s.
-    pub fn at(rate: Rate) -> PaperOptions {
-        let scale = rate.bits_per_second() as f64 / 40e9;
-        PaperOptions {
-            g: 1.0 / 256.0,
-            alpha_timer: Span::from_micros(55),
-            rate_timer: Span::from_micros(55),
-            byte_counter: 10_000_000,
-            fast_recovery: 5,
-            rate_ai: 40e6 * scale,
-            rate_hai: 400e6 * scale,
-            rate_min: rate.bits_per_second() as f64 / 1_000.0,
-        }
+    /// Frame bytes of a data packet with `payload` bytes that is the first of its message or not.
+    #[inline]
+    pub fn frame(&self, payload: u64, first: bool) -> u16 {
+        let padded = if self.pads { payload.next_multiple_of(4) } else { payload };
+        let first = first && self.operation == Operation::Write;
+        padded as u16 + self.header + if first { self.first_header } else { 0 }
     }
 }

@@ -1,6 +1,7 @@
 //! The transport fields of RoCE packets, as they lie in [`Packet::body`].
 
 use fabric::packet::Packet;
+use fabric::units::Time;
 
 /// A queue pair that is not known yet.
 pub const UNKNOWN: u32 = u32::MAX;
@@ -16,8 +17,13 @@ pub struct Header {
     pub number: u32,
     /// Data: payload bytes. Acknowledgements: 1 if the packet acknowledged was marked.
     pub detail: u32,
-    /// Data: payload bytes of the whole message.
+    /// Data: payload bytes of the whole message. Acknowledgements: one more than the PSN of a packet that
+    /// has arrived early, or 0.
     pub length: u64,
+    /// Data: when it left. Acknowledgements: the same of the packet they answer.
+    pub stamp: Time,
+    /// Data: it is the first packet of its message.
+    pub first: bool,
 }
 
 impl Header {
@@ -25,19 +31,22 @@ impl Header {
     #[inline]
     pub fn pack(&self) -> [u64; 5] {
         let qps = (u64::from(self.sender_qp) << 32) | u64::from(self.receiver_qp);
-        [qps, (u64::from(self.number) << 32) | u64::from(self.detail), self.length, 0, 0]
+        let rest = (u64::from(self.number) << 32) | u64::from(self.detail);
+        [qps, rest, self.length, self.stamp.0, u64::from(self.first)]
     }
 
     /// Reads the fields.
     #[inline]
     pub fn unpack(packet: &Packet) -> Header {
-        let [qps, rest, length, ..] = packet.body;
+        let [qps, rest, length, stamp, first] = packet.body;
         Header {
             sender_qp: (qps >> 32) as u32,
             receiver_qp: qps as u32,
             number: (rest >> 32) as u32,
             detail: rest as u32,
             length,
+            stamp: Time(stamp),
+            first: first != 0,
         }
     }
 }
@@ -50,8 +59,12 @@ mod tests {
     proptest! {
         /// What is packed is unpacked.
         #[test]
-        fn headers_survive_packing(sender_qp: u32, receiver_qp: u32, number: u32, detail: u32, length: u64) {
-            let header = Header { sender_qp, receiver_qp, number, detail, length };
+        fn headers_survive_packing(
+            sender_qp: u32, receiver_qp: u32, number: u32, detail: u32, length: u64, stamp: u64,
+            first: bool,
+        ) {
+            let stamp = Time(stamp);
+            let header = Header { sender_qp, receiver_qp, number, detail, length, stamp, first };
             let packet = Packet { body: header.pack(), ..Packet::default() };
             prop_assert_eq!(Header::unpack(&packet), header);
         }

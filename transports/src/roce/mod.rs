@@ -1,17 +1,19 @@
-//! RoCEv2 reliable connections: go-back-N over a lossless fabric, DCQCN, one path a queue pair.
+//! RoCEv2 reliable connections over a lossless fabric or, with selective retransmission, a lossy one.
 //!
 //! # Map of the code
 //! - [`config`]: every option, and the presets
 //! - `sender`, `receiver`: the two halves of a queue pair
-//! - [`dcqcn`]: rate control by marks, in the paper's and the Mellanox form
+//! - [`congestion`]: the rate a queue pair is paced by
 //! - [`header`]: the transport's fields in a packet
+//! - `split`: messages over several queue pairs
 //! - this file: the endpoint, which owns the queue pairs and feeds the NIC
 
 pub mod config;
-pub mod dcqcn;
+pub mod congestion;
 pub mod header;
 mod receiver;
 mod sender;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +25,15 @@ use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
-use fabric::units::Time;
+use fabric::telemetry::Telemetry;
+use fabric::units::{Span, Time};
 
-use config::{MarkReport, QpScope, RoceConfig};
+use config::{MarkReport, PathKey, QpScope, RoceConfig};
+use congestion::Feedback;
 use header::{Header, UNKNOWN};
-use receiver::{Receiver, Reply};
+use receiver::{Arrived, Receiver, Reply};
 use sender::{Sender, Turn};
+use split::Parts;
 
 /// A host's RoCE.
 pub struct Roce {
@@ -37,8 +42,10 @@ pub struct Roce {
     seed: u64,
     senders: Vec<Sender>,
     receivers: Vec<Receiver>,
-    /// Queue pairs by destination, for [`QpScope::Destination`].
-    by_destination: BTreeMap<HostId, u32>,
+    /// Queue pairs by destination and number, for [`QpScope::Destination`].
+    by_destination: BTreeMap<(HostId, u32), u32>,
+    /// Messages posted to each destination that has several.
+    posted: BTreeMap<HostId, u32>,
     /// Receivers by source and its queue pair, until an acknowledgement has named them.
     by_sender: BTreeMap<(HostId, u32), u32>,
     /// Queue pairs that may send, in turn.
@@ -47,6 +54,12 @@ pub struct Roce {
     paced: BinaryHeap<Reverse<(Time, u32)>>,
     /// Acknowledgements and notifications that wait for the NIC.
     control: VecDeque<Packet>,
+    /// What goes back with each of them, in a fabric with telemetry.
+    records: VecDeque<Telemetry>,
+    /// Messages that one call has completed; reused.
+    arrived: Vec<Arrived>,
+    /// Messages cut into parts.
+    parts: Parts,
 }
 
 impl Roce {
@@ -62,7 +75,11 @@ impl Roce {
             by_sender: BTreeMap::new(),
             ready: VecDeque::new(),
             paced: BinaryHeap::new(),
+            posted: BTreeMap::new(),
             control: VecDeque::new(),
+            records: VecDeque::new(),
+            arrived: Vec::new(),
+            parts: Parts::default(),
         }
     }
 
@@ -71,8 +88,24 @@ impl Roce {
         let qp = self.senders.len() as u32;
         let entity = (u64::from(self.host.0) << 32) | u64::from(qp);
         let mut random = Stream::new(self.seed, entity, Purpose::Transport);
-        let (flow, entropy) = (random.bits(), random.bits() as u16);
+        let (mut flow, mut entropy) = (random.bits(), random.bits() as u16);
+        if self.config.path_key == PathKey::HostPair {
+            let pair = (u64::from(self.host.0) << 32) | u64::from(dst.0);
+            let mut random = Stream::new(self.seed, !pair, Purpose::Transport);
+            (flow, entropy) = (random.bits(), random.bits() as u16);
+        }
         self.senders.push(Sender::new(dst, flow, entropy, &self.config));
+        qp
+    }
+
+    /// The queue pair of that number to `dst`.
+    fn queue_pair(&mut self, now: Time, dst: HostId, number: u32) -> u32 {
+        if let Some(qp) = self.by_destination.get(&(dst, number)) {
+            return *qp;
+        }
+        let qp = self.open(dst);
+        self.senders[qp as usize].next_send = now + self.config.qp_setup;
+        self.by_destination.insert((dst, number), qp);
         qp
     }
 
@@ -98,13 +131,27 @@ impl Roce {
             known => known,
         };
         let receiver = &mut self.receivers[qp as usize];
-        let reaction = receiver.on_data(cx.now, packet, &header, &self.config, cx.counters);
-        if let Some(message) = reaction.completed {
-            cx.completions.push(Completion::Received { message, src: packet.src });
+        let arrived = &mut self.arrived;
+        let reaction =
+            receiver.on_data(cx.now, packet, &header, &self.config, cx.counters, arrived);
+        for part in self.arrived.drain(..) {
+            if self.parts.on_received(packet.src, &part) {
+                let message = part.message;
+                cx.completions.push(Completion::Received { message, src: packet.src });
+            }
         }
+        let answer = |number, detail| Header {
+            sender_qp: 0,
+            receiver_qp: qp,
+            number,
+            detail,
+            length: u64::from(reaction.early),
+            stamp: header.stamp,
+            first: false,
+        };
         if reaction.notify {
             cx.counters.cnps += 1;
-            self.answer(qp, Kind::Cnp, self.config.cnp_bytes, false);
+            self.answer(cx, Kind::Cnp, self.config.cnp_bytes, answer(0, 0));
         }
         let Some(reply) = reaction.reply else { return };
         let receiver = &mut self.receivers[qp as usize];
@@ -121,7 +168,8 @@ impl Roce {
                 Kind::Nack
             }
         };
-        self.answer(qp, kind, self.config.ack_bytes, echo);
+        let expected = receiver.expected;
+        self.answer(cx, kind, self.config.ack_bytes, answer(expected, u32::from(echo)));
     }
 
     /// The receiver for the first packets of a queue pair, made if there is none.
@@ -133,15 +181,12 @@ impl Roce {
         })
     }
 
-    fn answer(&mut self, qp: u32, kind: Kind, bytes: u16, echo: bool) {
-        let receiver = &self.receivers[qp as usize];
-        let header = Header {
-            sender_qp: receiver.sender_qp,
-            receiver_qp: qp,
-            number: receiver.expected,
-            detail: u32::from(echo),
-            length: 0,
-        };
+    fn answer(&mut self, cx: &HostCx<'_>, kind: Kind, bytes: u16, header: Header) {
+        let receiver = &self.receivers[header.receiver_qp as usize];
+        let header = Header { sender_qp: receiver.sender_qp, ..header };
+        if self.config.telemetry() {
+            self.records.push_back(*cx.telemetry);
+        }
         self.control.push_back(Packet {
             dst: receiver.src,
             src: self.host,
@@ -150,8 +195,9 @@ impl Roce {
             entropy: receiver.entropy,
             bytes,
             kind,
-            class: Class::CONTROL,
-            flags: 0,
+            class: self.config.answer_class,
+            // Among data, answers are marked like data, without effect.
+            flags: if self.config.answer_class == Class::DATA { flags::ECN_CAPABLE } else { 0 },
             body: header.pack(),
         });
     }
@@ -160,25 +206,63 @@ impl Roce {
         let header = Header::unpack(packet);
         let qp = header.sender_qp;
         let sender = &mut self.senders[qp as usize];
-        sender.remote = header.receiver_qp;
-        if packet.kind == Kind::Cnp || header.detail != 0 {
-            sender.control.on_mark(cx.now);
+        if sender.failed {
+            return;
         }
-        if packet.kind != Kind::Cnp {
-            let news = sender.acknowledge(header.number);
-            while let Some(message) = sender.finished() {
-                cx.completions.push(Completion::Sent { slot: message.slot });
-            }
-            if sender.is_idle() {
-                cx.timers.cancel(qp);
-            } else if news && let Some(timeout) = self.config.timeout {
-                cx.timers.set(qp, cx.now + timeout);
-            }
-            if packet.kind == Kind::Nack {
-                sender.go_back();
-            }
+        sender.remote = header.receiver_qp;
+        if packet.kind == Kind::Cnp {
+            sender.control.on_mark(cx.now);
+        } else {
+            self.on_ack(cx, packet, &header);
         }
         self.kick(cx.now, qp);
+    }
+
+    fn on_ack(&mut self, cx: &mut HostCx<'_>, packet: &Packet, header: &Header) {
+        let qp = header.sender_qp;
+        let sender = &mut self.senders[qp as usize];
+        let newly = sender.acknowledge(header.number);
+        while let Some(message) = sender.finished() {
+            if self.parts.on_sent(message.slot) {
+                cx.completions.push(Completion::Sent { slot: message.slot });
+            }
+        }
+        if sender.is_idle() {
+            cx.timers.cancel(qp);
+        } else if newly > 0
+            && let Some(timeout) = sender.timeout(&self.config)
+        {
+            cx.timers.set(qp, cx.now + timeout);
+        }
+        if let Some(psn) = (header.length as u32).checked_sub(1) {
+            sender.note_early(psn);
+        }
+        if packet.kind == Kind::Nack {
+            sender.on_loss(self.config.recovery.is_patient());
+        }
+        let feedback = Feedback {
+            now: cx.now,
+            acked: header.number,
+            newly,
+            next: sender.sent(),
+            marked: header.detail != 0,
+            rtt: cx.now.since(header.stamp),
+            telemetry: cx.telemetry,
+        };
+        let old = sender.spacing(&self.config);
+        if sender.control.on_ack(&feedback) {
+            self.shift(qp, old);
+        }
+    }
+
+    /// The packet that waits for its pacing time waits by the new rate.
+    fn shift(&mut self, qp: u32, old: Span) {
+        let sender = &mut self.senders[qp as usize];
+        let spacing = sender.spacing(&self.config);
+        sender.next_send = Time((sender.next_send + spacing).0.saturating_sub(old.0));
+        if sender.turn == Turn::Paced {
+            self.paced.push(Reverse((sender.next_send, qp)));
+        }
     }
 
     fn next_data(&mut self, cx: &mut HostCx<'_>) -> Send {
@@ -186,13 +270,19 @@ impl Roce {
             && at <= cx.now
         {
             self.paced.pop();
-            self.senders[qp as usize].turn = Turn::Ready;
-            self.ready.push_back(qp);
+            let sender = &mut self.senders[qp as usize];
+            // A rate that has changed since leaves an entry that means nothing.
+            if sender.turn == Turn::Paced && sender.next_send == at {
+                sender.turn = Turn::Ready;
+                self.ready.push_back(qp);
+            }
         }
         while let Some(qp) = self.ready.pop_front() {
             let sender = &mut self.senders[qp as usize];
             sender.turn = Turn::Idle;
-            if sender.may_send(&self.config) {
+            if sender.next_send > cx.now {
+                self.kick(cx.now, qp);
+            } else if sender.may_send(&self.config) {
                 return Send::Packet(self.send(cx, qp));
             }
         }
@@ -205,7 +295,7 @@ impl Roce {
         let count =
             if out.retransmitted { &mut cx.counters.retransmitted } else { &mut cx.counters.new };
         *count += 1;
-        if let Some(timeout) = self.config.timeout
+        if let Some(timeout) = sender.timeout(&self.config)
             && cx.timers.deadline(qp) == Time::NEVER
         {
             cx.timers.set(qp, cx.now + timeout);
@@ -216,7 +306,13 @@ impl Roce {
             number: out.message.id.0,
             detail: out.payload,
             length: out.message.bytes,
+            stamp: cx.now,
+            first: out.first,
         };
+        let telemetry = self.config.telemetry();
+        if telemetry {
+            *cx.telemetry = Telemetry::default();
+        }
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         let packet = Packet {
             dst: sender.dst,
@@ -229,6 +325,7 @@ impl Roce {
             class: Class::DATA,
             flags: flags::ECN_CAPABLE
                 | flag(out.retransmitted, flags::RETRANSMITTED)
+                | flag(telemetry, flags::TELEMETRY)
                 | flag(out.end_of_message, flags::END_OF_MESSAGE),
             body: header.pack(),
         };
@@ -239,21 +336,53 @@ impl Roce {
     }
 }
 
+impl Roce {
+    fn post(&mut self, cx: &mut HostCx<'_>, qp: u32, message: Message, bytes: u64) {
+        let sender = &mut self.senders[qp as usize];
+        if sender.failed {
+            if self.parts.on_failed(message.slot) {
+                cx.completions.push(Completion::Failed { slot: message.slot });
+            }
+            return;
+        }
+        sender.post(message, bytes, &self.config);
+        self.kick(cx.now, qp);
+    }
+
+    /// A queue pair whose timeouts have run out fails, with everything on it.
+    fn fail(&mut self, cx: &mut HostCx<'_>, qp: u32) {
+        cx.counters.qp_errors += 1;
+        for message in self.senders[qp as usize].give_up() {
+            if self.parts.on_failed(message.slot) {
+                cx.completions.push(Completion::Failed { slot: message.slot });
+            }
+        }
+    }
+}
+
 impl Endpoint for Roce {
     fn on_post(&mut self, cx: &mut HostCx<'_>, message: Message) {
-        let known = match self.config.qp_scope {
-            QpScope::Message => None,
-            QpScope::Destination => self.by_destination.get(&message.dst).copied(),
-        };
-        let qp = known.unwrap_or_else(|| {
-            let qp = self.open(message.dst);
-            if self.config.qp_scope == QpScope::Destination {
-                self.by_destination.insert(message.dst, qp);
+        let (count, split) = match self.config.qp_scope {
+            QpScope::Message => {
+                let qp = self.open(message.dst);
+                self.senders[qp as usize].next_send = cx.now + self.config.qp_setup;
+                return self.post(cx, qp, message, message.bytes);
             }
-            qp
-        });
-        self.senders[qp as usize].post(message, &self.config);
-        self.kick(cx.now, qp);
+            QpScope::Destination { count, split } => (count, split),
+        };
+        if !split {
+            let turn = self.posted.entry(message.dst).or_insert(0);
+            let number = *turn % count;
+            *turn = number + 1;
+            let qp = self.queue_pair(cx.now, message.dst, number);
+            return self.post(cx, qp, message, message.bytes);
+        }
+        let pieces = split::pieces(message.bytes, count, u64::from(self.config.payload));
+        self.parts.expect(message.slot, pieces.len() as u32);
+        for (number, bytes) in pieces.into_iter().enumerate() {
+            let qp = self.queue_pair(cx.now, message.dst, number as u32);
+            self.post(cx, qp, message, bytes);
+        }
     }
 
     fn on_packet(&mut self, cx: &mut HostCx<'_>, packet: &Packet) {
@@ -266,21 +395,24 @@ impl Endpoint for Roce {
 
     fn on_timer(&mut self, cx: &mut HostCx<'_>, timer: TimerId) {
         let sender = &mut self.senders[timer as usize];
-        if sender.is_idle() {
+        let (Some(timeout), false) = (self.config.timeout, sender.is_idle()) else { return };
+        cx.counters.timeouts += 1;
+        if sender.on_timeout(timeout.retries) {
+            self.fail(cx, timer);
             return;
         }
-        cx.counters.timeouts += 1;
-        sender.go_back();
-        if let Some(timeout) = self.config.timeout {
-            cx.timers.set(timer, cx.now + timeout);
-        }
+        let after = sender.timeout(&self.config).unwrap_or(timeout.after);
+        cx.timers.set(timer, cx.now + after);
         self.kick(cx.now, timer);
     }
 
     fn poll_send(&mut self, cx: &mut HostCx<'_>, _port: u8, paused: u8) -> Send {
-        if paused & Class::CONTROL.bit() == 0
+        if paused & self.config.answer_class.bit() == 0
             && let Some(packet) = self.control.pop_front()
         {
+            if let Some(records) = self.records.pop_front() {
+                *cx.telemetry = records;
+            }
             return Send::Packet(packet);
         }
         if paused & Class::DATA.bit() != 0 {

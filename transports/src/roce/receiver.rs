@@ -1,11 +1,14 @@
-//! The responder's half of a queue pair: takes packets in order, and says what it expects.
+//! The responder's half of a queue pair: takes packets, in order or not, and says what it expects.
+
+use std::collections::BTreeMap;
 
 use fabric::ids::{HostId, MessageId};
 use fabric::packet::{Packet, flags};
 use fabric::probe::EndpointCounters;
 use fabric::units::Time;
 
-use crate::roce::config::{MarkReport, RoceConfig};
+use crate::common::bits::RingBits;
+use crate::roce::config::{MarkReport, Recovery, RoceConfig};
 use crate::roce::header::Header;
 
 /// What a data packet is answered with.
@@ -23,8 +26,53 @@ pub(super) struct Reaction {
     pub(super) reply: Option<Reply>,
     /// A congestion notification is due.
     pub(super) notify: bool,
-    /// A message that is complete now.
-    pub(super) completed: Option<MessageId>,
+    /// The PSN of an early packet that was kept, and one.
+    pub(super) early: u32,
+}
+
+/// A message, or the part of one that came by this queue pair, that is complete.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrived {
+    pub(super) message: MessageId,
+    /// Bytes of the part.
+    pub(super) bytes: u64,
+    /// Bytes of the whole.
+    pub(super) length: u64,
+}
+
+/// What came early.
+#[derive(Default)]
+struct Early {
+    arrived: RingBits,
+    /// PSN after the highest that has arrived.
+    end: u32,
+    /// Those that end a message. All others are full.
+    ends: BTreeMap<u32, Header>,
+}
+
+impl Early {
+    /// Keeps the packet `psn` of a window that begins at `expected`; false if it is known.
+    fn keep(&mut self, expected: u32, psn: u32, end: Option<&Header>) -> bool {
+        while psn - expected >= self.arrived.capacity() {
+            self.arrived = self.arrived.doubled(expected);
+        }
+        if self.arrived.get(psn) {
+            return false;
+        }
+        self.arrived.set(psn);
+        self.end = self.end.max(psn + 1);
+        self.ends.extend(end.map(|header| (psn, *header)));
+        true
+    }
+
+    /// Takes out the packet `psn` if it is there.
+    fn take(&mut self, psn: u32) -> bool {
+        let found = psn < self.end && self.arrived.get(psn);
+        if found {
+            self.arrived.clear(psn);
+        }
+        found
+    }
 }
 
 /// See the module.
@@ -38,12 +86,15 @@ pub(super) struct Receiver {
     pub(super) expected: u32,
     /// A mark has arrived since the last acknowledgement.
     pub(super) marked: bool,
+    /// Bytes of the present message so far.
+    bytes: u64,
     /// Packets since the last acknowledgement.
     unacknowledged: u32,
-    /// When the present gap was reported; `NEVER` while there is none.
-    gap_reported: Time,
+    /// When the present gap was reported (or, with patience, first seen); `NEVER` while there is none.
+    gap_since: Time,
     /// When the last notification was sent; `NEVER` before the first.
     notified: Time,
+    early: Early,
 }
 
 impl Receiver {
@@ -55,13 +106,15 @@ impl Receiver {
             sender_qp,
             expected: 0,
             marked: false,
+            bytes: 0,
             unacknowledged: 0,
-            gap_reported: Time::NEVER,
+            gap_since: Time::NEVER,
             notified: Time::NEVER,
+            early: Early::default(),
         }
     }
 
-    /// Takes in a data packet.
+    /// Takes in a data packet; what becomes complete goes to `arrived`.
     pub(super) fn on_data(
         &mut self,
         now: Time,
@@ -69,6 +122,7 @@ impl Receiver {
         header: &Header,
         config: &RoceConfig,
         counters: &mut EndpointCounters,
+        arrived: &mut Vec<Arrived>,
     ) -> Reaction {
         let mut reaction = Reaction::default();
         if packet.has(flags::CE) {
@@ -78,7 +132,7 @@ impl Receiver {
         }
         if packet.psn > self.expected {
             counters.out_of_order += 1;
-            reaction.reply = self.report_gap(now, config);
+            self.on_early(now, packet, header, config, counters, &mut reaction);
             return reaction;
         }
         if packet.psn < self.expected {
@@ -86,30 +140,82 @@ impl Receiver {
             reaction.reply = Some(Reply::Ack);
             return reaction;
         }
-        self.expected += 1;
-        self.gap_reported = Time::NEVER;
-        self.unacknowledged += 1;
-        counters.delivered_bytes += u64::from(header.detail);
-        let last = packet.has(flags::END_OF_MESSAGE);
-        if last {
-            reaction.completed = Some(MessageId(header.number));
+        let gap = self.gap_since != Time::NEVER;
+        let ends = packet.has(flags::END_OF_MESSAGE).then_some(header);
+        let mut last = self.advance(u64::from(header.detail), ends, counters, arrived);
+        while self.early.take(self.expected) {
+            let ends = self.early.ends.remove(&self.expected);
+            let payload = ends.map_or(u64::from(config.payload), |end| u64::from(end.detail));
+            last |= self.advance(payload, ends.as_ref(), counters, arrived);
         }
-        if last || self.unacknowledged >= config.ack_every {
+        // Of a gap that was filled, the next one begins now.
+        let another = self.early.end > self.expected;
+        self.gap_since = if another { now } else { Time::NEVER };
+        if last || gap || self.unacknowledged >= config.ack_every {
             self.unacknowledged = 0;
             reaction.reply = Some(Reply::Ack);
         }
         reaction
     }
 
+    /// The packet expected is here; true if it ends a message.
+    fn advance(
+        &mut self,
+        payload: u64,
+        end: Option<&Header>,
+        counters: &mut EndpointCounters,
+        arrived: &mut Vec<Arrived>,
+    ) -> bool {
+        self.expected += 1;
+        self.unacknowledged += 1;
+        self.bytes += payload;
+        counters.delivered_bytes += payload;
+        if let Some(header) = end {
+            let (message, length) = (MessageId(header.number), header.length);
+            let bytes = std::mem::take(&mut self.bytes);
+            arrived.push(Arrived { message, bytes, length });
+        }
+        end.is_some()
+    }
+
+    /// A packet is there before one with a lower PSN.
+    fn on_early(
+        &mut self,
+        now: Time,
+        packet: &Packet,
+        header: &Header,
+        config: &RoceConfig,
+        counters: &mut EndpointCounters,
+        reaction: &mut Reaction,
+    ) {
+        let Recovery::Selective { patience } = config.recovery else {
+            reaction.reply = self.report_gap(now, config);
+            return;
+        };
+        let end = packet.has(flags::END_OF_MESSAGE).then_some(header);
+        if !self.early.keep(self.expected, packet.psn, end) {
+            counters.duplicates += 1;
+        }
+        reaction.early = packet.psn + 1;
+        if self.gap_since == Time::NEVER {
+            self.gap_since = now;
+        }
+        let lost = now.since(self.gap_since) >= patience;
+        if lost {
+            self.gap_since = now;
+        }
+        reaction.reply = Some(if lost { Reply::Nak } else { Reply::Ack });
+    }
+
     /// One NAK a gap, or one an interval.
     fn report_gap(&mut self, now: Time, config: &RoceConfig) -> Option<Reply> {
         let again = config.nak_interval.is_some_and(|interval| {
-            self.gap_reported != Time::NEVER && now.since(self.gap_reported) >= interval
+            self.gap_since != Time::NEVER && now.since(self.gap_since) >= interval
         });
-        if self.gap_reported != Time::NEVER && !again {
+        if self.gap_since != Time::NEVER && !again {
             return None;
         }
-        self.gap_reported = now;
+        self.gap_since = now;
         Some(Reply::Nak)
     }
 

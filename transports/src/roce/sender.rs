@@ -1,4 +1,4 @@
-//! The requester's half of a queue pair: go-back-N, paced by the congestion control.
+//! The requester's half of a queue pair: paced by the congestion control, and what it does about losses.
 
 use std::collections::VecDeque;
 
@@ -6,14 +6,17 @@ use fabric::endpoint::Message;
 use fabric::ids::HostId;
 use fabric::units::{Span, Time};
 
-use crate::roce::config::RoceConfig;
-use crate::roce::dcqcn::Control;
+use crate::common::bits::RingBits;
+use crate::roce::config::{Recovery, RoceConfig};
+use crate::roce::congestion::Control;
 use crate::roce::header::UNKNOWN;
 
-/// A message being sent.
+/// A message being sent, or the part of one that goes by this queue pair.
 #[derive(Clone, Copy, Debug)]
 struct Sending {
     message: Message,
+    /// Bytes of the part.
+    bytes: u64,
     /// First PSN.
     first: u32,
     /// PSN after the last.
@@ -29,6 +32,7 @@ pub(super) struct Outgoing {
     /// Frame bytes.
     pub(super) bytes: u16,
     pub(super) retransmitted: bool,
+    pub(super) first: bool,
     pub(super) end_of_message: bool,
     /// When the next packet may leave.
     pub(super) next: Time,
@@ -45,6 +49,54 @@ pub(super) enum Turn {
     Paced,
 }
 
+/// What a sender of selective retransmissions knows.
+#[derive(Default)]
+struct Selective {
+    /// Packets that have arrived early.
+    arrived: RingBits,
+    /// PSN after the highest of them.
+    highest: u32,
+    /// Packets from here to `until` that have not arrived are to be sent again.
+    again: u32,
+    until: u32,
+    /// Losses below this PSN are being mended; `None`: none are known.
+    mending: Option<u32>,
+}
+
+impl Selective {
+    /// The first packet that is to be sent again.
+    fn first(&mut self, una: u32) -> Option<u32> {
+        self.again = self.again.max(una);
+        while self.again < self.until && self.has(self.again) {
+            self.again += 1;
+        }
+        (self.again < self.until).then_some(self.again)
+    }
+
+    fn has(&self, psn: u32) -> bool {
+        psn < self.highest && self.arrived.get(psn)
+    }
+
+    /// The packet `psn` has arrived early.
+    fn note(&mut self, una: u32, psn: u32) {
+        while psn - una >= self.arrived.capacity() {
+            self.arrived = self.arrived.doubled(una);
+        }
+        self.arrived.set(psn);
+        self.highest = self.highest.max(psn + 1);
+    }
+
+    /// Everything below `psn` has arrived.
+    fn pass(&mut self, from: u32, psn: u32) {
+        if from < self.highest {
+            self.arrived.clear_range(from, psn.min(self.highest));
+        }
+        if self.mending.is_some_and(|end| psn >= end) {
+            self.mending = None;
+        }
+    }
+}
+
 /// See the module.
 pub(super) struct Sender {
     pub(super) dst: HostId,
@@ -58,6 +110,10 @@ pub(super) struct Sender {
     pub(super) control: Control,
     /// When pacing lets the next packet go.
     pub(super) next_send: Time,
+    /// Given up: nothing is sent any more.
+    pub(super) failed: bool,
+    /// Timeouts since the last progress.
+    timeouts: u32,
     /// Oldest PSN not acknowledged.
     una: u32,
     /// Next PSN to send.
@@ -68,10 +124,14 @@ pub(super) struct Sender {
     end: u32,
     messages: VecDeque<Sending>,
     line: f64,
+    /// Frame of the last packet.
+    last_frame: u16,
+    selective: Option<Box<Selective>>,
 }
 
 impl Sender {
     pub(super) fn new(dst: HostId, flow: u32, entropy: u16, config: &RoceConfig) -> Sender {
+        let selective = matches!(config.recovery, Recovery::Selective { .. });
         Sender {
             dst,
             flow,
@@ -80,21 +140,25 @@ impl Sender {
             turn: Turn::Idle,
             control: Control::new(config),
             next_send: Time::ZERO,
+            failed: false,
+            timeouts: 0,
             una: 0,
             next: 0,
             sent: 0,
             end: 0,
             messages: VecDeque::new(),
             line: config.rate.bits_per_second() as f64,
+            last_frame: 0,
+            selective: selective.then(Box::default),
         }
     }
 
-    /// Queues a message.
-    pub(super) fn post(&mut self, message: Message, config: &RoceConfig) {
+    /// Queues `bytes` of a message.
+    pub(super) fn post(&mut self, message: Message, bytes: u64, config: &RoceConfig) {
         let first = self.end;
-        let packets = message.bytes.div_ceil(u64::from(config.payload));
+        let packets = bytes.div_ceil(u64::from(config.payload));
         self.end = u32::try_from(u64::from(first) + packets).expect("fewer than 2^32 packets");
-        self.messages.push_back(Sending { message, first, end: self.end });
+        self.messages.push_back(Sending { message, bytes, first, end: self.end });
     }
 
     /// Everything posted is acknowledged.
@@ -102,74 +166,163 @@ impl Sender {
         self.una == self.end
     }
 
+    /// PSN after the last ever sent.
+    pub(super) fn sent(&self) -> u32 {
+        self.sent
+    }
+
     /// Whether a packet waits and the window lets it go.
     #[inline]
-    pub(super) fn may_send(&self, config: &RoceConfig) -> bool {
+    pub(super) fn may_send(&mut self, config: &RoceConfig) -> bool {
+        let una = self.una;
+        if self.failed {
+            return false;
+        }
+        if let Some(selective) = &mut self.selective
+            && selective.first(una).is_some()
+        {
+            return true;
+        }
         if self.next == self.end {
             return false;
         }
-        let Some(window) = config.window else { return true };
         let in_flight = u64::from(self.next - self.una) * u64::from(config.payload);
+        if let Some(window) = self.control.window() {
+            return (in_flight as f64) < window;
+        }
+        let Some(window) = config.window else { return true };
         if !config.window_follows_rate {
             return in_flight < window;
         }
         (in_flight as f64) < window as f64 * (self.control.rate() / self.line)
     }
 
+    /// The PSN whose turn it is.
+    fn take_next(&mut self) -> u32 {
+        let una = self.una;
+        if let Some(selective) = &mut self.selective
+            && let Some(psn) = selective.first(una)
+        {
+            selective.again += 1;
+            return psn;
+        }
+        self.next += 1;
+        self.next - 1
+    }
+
     /// The next packet.
     pub(super) fn send(&mut self, now: Time, config: &RoceConfig) -> Outgoing {
-        let psn = self.next;
+        let psn = self.take_next();
         let place = self.messages.partition_point(|sending| sending.end <= psn);
         let sending = self.messages[place];
         let full = u64::from(config.payload);
         let end_of_message = psn + 1 == sending.end;
         let payload = if end_of_message {
-            sending.message.bytes - full * u64::from(sending.end - 1 - sending.first)
+            sending.bytes - full * u64::from(sending.end - 1 - sending.first)
         } else {
             full
         };
-        let extra = if psn == sending.first { config.first_header } else { 0 };
-        let padded = if config.pads { payload.next_multiple_of(4) } else { payload };
-        let bytes = padded as u16 + config.header + extra;
-        self.next += 1;
+        let first = psn == sending.first;
+        let bytes = config.frame(payload, first);
         let retransmitted = psn < self.sent;
-        self.sent = self.sent.max(self.next);
+        self.sent = self.sent.max(psn + 1);
         self.control.catch_up(now);
         self.control.on_sent(u64::from(bytes));
-        self.next_send = now + self.spacing(u64::from(bytes), config);
+        self.last_frame = bytes;
+        self.next_send = now + self.spacing(config);
         Outgoing {
             psn,
             message: sending.message,
             payload: payload as u32,
             bytes,
             retransmitted,
+            first,
             end_of_message,
             next: self.next_send,
         }
     }
 
-    fn spacing(&self, bytes: u64, config: &RoceConfig) -> Span {
-        self.control.spacing(bytes, config.rate, self.line)
+    /// Time from the start of the last packet to that of the next, at the present rate.
+    pub(super) fn spacing(&self, config: &RoceConfig) -> Span {
+        self.control.spacing(u64::from(self.last_frame), config.rate, self.line)
     }
 
-    /// Everything below `psn` has arrived; true if that is news.
-    pub(super) fn acknowledge(&mut self, psn: u32) -> bool {
-        let news = psn > self.una && psn <= self.sent;
-        if news {
-            self.una = psn;
-            self.next = self.next.max(psn);
+    /// Everything below `psn` has arrived; how many packets are news.
+    pub(super) fn acknowledge(&mut self, psn: u32) -> u32 {
+        if psn <= self.una || psn > self.sent {
+            return 0;
         }
-        news
+        let newly = psn - self.una;
+        if let Some(selective) = &mut self.selective {
+            selective.pass(self.una, psn);
+        }
+        self.una = psn;
+        self.next = self.next.max(psn);
+        self.timeouts = 0;
+        newly
     }
 
-    /// Starts over from the oldest packet not acknowledged.
-    pub(super) fn go_back(&mut self) {
-        self.next = self.una;
+    /// A packet above the oldest one missing has arrived.
+    pub(super) fn note_early(&mut self, psn: u32) {
+        let una = self.una;
+        if let Some(selective) = &mut self.selective
+            && psn > una
+            && psn < self.sent
+        {
+            selective.note(una, psn);
+        }
+    }
+
+    /// The receiver says that packets are lost: go-back-N starts over from the oldest one; selective
+    /// retransmission sends what is missing below what has arrived, once until all of it is mended. With
+    /// `insists`, the receiver has waited long enough to mean what is sent again too.
+    pub(super) fn on_loss(&mut self, insists: bool) {
+        let (una, sent) = (self.una, self.sent);
+        let Some(selective) = &mut self.selective else {
+            self.next = una;
+            return;
+        };
+        if selective.mending.is_none() || (insists && selective.again >= selective.until) {
+            selective.mending = Some(sent);
+            selective.again = una;
+        }
+        selective.until = selective.highest;
+    }
+
+    /// The timeout ran out: everything not known to have arrived is sent again. True if that has happened
+    /// too often.
+    pub(super) fn on_timeout(&mut self, retries: Option<u32>) -> bool {
+        self.timeouts += 1;
+        self.control.on_timeout();
+        match &mut self.selective {
+            None => self.next = self.una,
+            Some(selective) => {
+                selective.mending = Some(self.sent);
+                (selective.again, selective.until) = (self.una, self.sent);
+            }
+        }
+        retries.is_some_and(|most| self.timeouts > most)
+    }
+
+    /// The timeout for what is outstanding.
+    pub(super) fn timeout(&self, config: &RoceConfig) -> Option<Span> {
+        let timeout = config.timeout?;
+        match timeout.few {
+            Some((few, after)) if self.sent - self.una <= few => Some(after),
+            _ => Some(timeout.after),
+        }
     }
 
     /// Takes out the message at the front if it is finished.
     pub(super) fn finished(&mut self) -> Option<Message> {
         let done = self.messages.front().is_some_and(|sending| sending.end <= self.una);
         if done { self.messages.pop_front().map(|sending| sending.message) } else { None }
+    }
+
+    /// Gives the queue pair up; returns what it had to send.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Message> {
+        self.failed = true;
+        self.una = self.end;
+        self.messages.drain(..).map(|sending| sending.message)
     }
 }

@@ -94,7 +94,7 @@ fn a_lost_tail_is_found_by_timeout() {
     assert!(bench.run(FOREVER));
     assert_eq!(completions(&bench), [(true, 0), (false, 0)]);
     assert_eq!((bench.counters(0).timeouts, bench.counters(0).retransmitted), (1, 1));
-    let timeout = config().timeout.expect("a timeout");
+    let timeout = config().timeout.expect("a timeout").after;
     let end = last_completion(&bench);
     assert!(end > Time::ZERO + timeout && end < Time::ZERO + timeout * 2, "{end}");
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use fabric::packet::{Kind, Packet, flags};
 
-use crate::roce::config::RoceConfig;
+use crate::roce::config::{Operation, RoceConfig};
 use crate::roce::header::{self as roce_header, Header};
 use crate::uet::config::{Delivery, UetConfig};
 use crate::uet::header::{Ack, Control, Data, NackCode, Op, UNKNOWN};
@@ -80,7 +80,7 @@ fn pfc(packet: &Packet) -> Vec<u8> {
 fn assemble(outer: &Outer, inner: &[u8], packet: &Packet, tail: usize, offset: u32) -> Vec<u8> {
     let headers = OUTER + inner.len();
     let counted = usize::from(packet.bytes).saturating_sub(FCS + tail);
-    let has_payload = packet.kind == Kind::Data || packet.kind == Kind::Ack;
+    let has_payload = matches!(packet.kind, Kind::Data | Kind::Ack | Kind::Nack);
     let payload = if has_payload { counted.saturating_sub(headers) } else { 0 };
     let mut frame = vec![0; headers + payload];
     frame[OUTER..headers].copy_from_slice(inner);
@@ -410,17 +410,22 @@ fn roce_data(packet: &Packet, header: &Header, bth: roce::Bth, config: &RoceConf
     let payload = header.detail as u16;
     let last = packet.has(flags::END_OF_MESSAGE);
     let pad = ((4 - payload % 4) % 4) as u8;
-    let first = packet.bytes >= payload + config.header + config.first_header;
-    let opcode = match (first, last) {
-        (true, true) => opcode::WRITE_ONLY,
-        (true, false) => opcode::WRITE_FIRST,
-        (false, true) => opcode::WRITE_LAST,
-        (false, false) => opcode::WRITE_MIDDLE,
+    let write = config.operation == Operation::Write;
+    let opcode = match (header.first, last, write) {
+        (true, true, true) => opcode::WRITE_ONLY,
+        (true, false, true) => opcode::WRITE_FIRST,
+        (false, true, true) => opcode::WRITE_LAST,
+        (false, false, true) => opcode::WRITE_MIDDLE,
+        (true, true, false) => opcode::SEND_ONLY,
+        (true, false, false) => opcode::SEND_FIRST,
+        (false, true, false) => opcode::SEND_LAST,
+        (false, false, false) => opcode::SEND_MIDDLE,
     };
     let bth = roce::Bth { opcode, pad, ack_request: last, ..bth };
-    if !first {
-        return bth.to_bytes().to_vec();
+    let mut headers = bth.to_bytes().to_vec();
+    if header.first && write {
+        let reth = roce::Reth { va: 0, r_key: header.number, dma_length: header.length as u32 };
+        headers.extend(reth.to_bytes());
     }
-    let reth = roce::Reth { va: 0, r_key: header.number, dma_length: header.length as u32 };
-    [&bth.to_bytes()[..], &reth.to_bytes()].concat()
+    headers
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fabric::assemble::set_aside;
 use fabric::config::{
-    Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Routing, Schedule, SharedBuffer,
+    Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer,
 };
 use fabric::graph::Graph;
 use fabric::ids::{Class, HostId};
@@ -13,19 +13,16 @@ use fabric::units::{Rate, Ratio, Span};
 use topologies::properties::{Diameter, oversubscription};
 use transports::AnyEndpoint;
 use transports::roce::Roce;
-use transports::roce::config::{Congestion as RoceCongestion, Preset, RoceConfig};
+use transports::roce::config::RoceConfig;
 use transports::uet::Uet;
 use transports::uet::config::{Congestion, Oversubscribed, UetConfig};
 use transports::wire::compose::Protocol;
 
 use crate::error::UserError;
-use crate::scenario::model::{
-    Convergence, Profile, RoceOptions, RoutingOptions, SwitchOptions, Transport, UetOptions,
-    Variant,
-};
+use crate::prepare::roce;
+use crate::prepare::routing::routing;
+use crate::scenario::model::{Profile, SwitchOptions, Transport, UetOptions, Variant};
 
-/// Frames of the reference simulator: header of data, and every control packet.
-const HTSIM_HEADER: u64 = 64;
 /// Preamble and inter-frame gap.
 const PREAMBLE_AND_GAP: u16 = 20;
 /// What a trimmed packet is cut to.
@@ -36,29 +33,13 @@ const BUFFER: u64 = 32 << 20;
 const QUANTUM: u32 = 4_096;
 /// Share of trimmed packets where they and data share a port (`uet-wire.md` §5.2).
 const TRIMMED_SHARE: f64 = 0.25;
-/// Control queues of a lossless fabric; acknowledgements are short and never fill it.
-const CONTROL_LIMIT: u64 = 4 << 20;
 
 /// Default link delay and switch latency of a profile.
 pub fn delays(profile: Profile) -> (Span, Span) {
     match profile {
         Profile::Ethernet => (Span::from_nanos(300), Span::from_nanos(400)),
-        Profile::Htsim => (Span::from_micros(1), Span::ZERO),
+        Profile::Htsim | Profile::Ns3Rdma => (Span::from_micros(1), Span::ZERO),
     }
-}
-
-/// When switches know of a dead link: detection, withdrawal and new tables, as tuned clusters have it. Ours;
-/// the reference simulator never routes around anything.
-const CONVERGENCE: Span = Span::from_millis(1);
-
-fn routing(options: &RoutingOptions, profile: Profile) -> Routing {
-    let RoutingOptions { choice, flowlet_gap, convergence } = *options;
-    let convergence = match (convergence, profile) {
-        (Some(Convergence::After(delay)), _) => Some(delay),
-        (None, Profile::Ethernet) => Some(CONVERGENCE),
-        (Some(Convergence::Never), _) | (None, Profile::Htsim) => None,
-    };
-    Routing { choice, flowlet_gap, convergence }
 }
 
 /// The transport of a variant.
@@ -76,6 +57,16 @@ impl TransportConfig {
         match self {
             TransportConfig::Uet(config) => Protocol::Uet(Arc::clone(config)),
             TransportConfig::Roce(config) => Protocol::Roce(Arc::clone(config)),
+        }
+    }
+
+    /// What units of telemetry are multiplied by, if packets ask for it: one at 25 Gb/s and below.
+    fn telemetry(&self) -> Option<u32> {
+        match self {
+            TransportConfig::Roce(config) if config.telemetry() => {
+                Some((config.rate.bits_per_second() / 25_000_000_000).max(1) as u32)
+            }
+            _ => None,
         }
     }
 
@@ -111,10 +102,11 @@ pub struct Behaviour {
 }
 
 /// What sizes are derived from.
-struct Basis {
-    profile: Profile,
-    rate: Rate,
-    base_rtt: Span,
+pub(super) struct Basis {
+    pub(super) profile: Profile,
+    /// Rate of the hosts' links.
+    pub(super) rate: Rate,
+    pub(super) base_rtt: Span,
     /// Frame of a full data packet.
     frame: u64,
     /// Most bandwidth below a switch over that above it.
@@ -123,10 +115,10 @@ struct Basis {
 
 impl Basis {
     /// The bandwidth-delay product; htsim rounds it up to whole packets.
-    fn bdp(&self) -> u64 {
+    pub(super) fn bdp(&self) -> u64 {
         let bytes = self.rate.bytes_in(self.base_rtt);
         match self.profile {
-            Profile::Ethernet => bytes,
+            Profile::Ethernet | Profile::Ns3Rdma => bytes,
             Profile::Htsim => bytes.div_ceil(self.frame) * self.frame,
         }
     }
@@ -134,7 +126,7 @@ impl Basis {
     /// A number of tenths of the bandwidth-delay product, rounded likewise.
     fn tenths(&self, tenths: u64) -> u64 {
         match self.profile {
-            Profile::Ethernet => self.bdp() * tenths / 10,
+            Profile::Ethernet | Profile::Ns3Rdma => self.bdp() * tenths / 10,
             Profile::Htsim => (self.bdp() / self.frame * tenths).div_ceil(10) * self.frame,
         }
     }
@@ -147,21 +139,29 @@ impl Behaviour {
     /// When options do not fit each other.
     pub fn new(variant: &Variant, graph: &Graph) -> Result<Behaviour, UserError> {
         let profile = variant.profile;
+        if let (Profile::Ns3Rdma, Transport::Uet(_)) = (profile, &variant.transport) {
+            let message = "`profile` is `ns3-rdma`, which models RoCE only; the transport is uet";
+            return Err(UserError::new(message).help("write `[transport] kind = \"roce\"`"));
+        }
         let rate = graph.links.first().map_or(Rate::from_gbps(400), |link| link.rate);
-        let overhead = if profile == Profile::Htsim { 0 } else { PREAMBLE_AND_GAP };
+        let overhead = if profile == Profile::Ethernet { PREAMBLE_AND_GAP } else { 0 };
         let host_latency = variant.topology.host_latency.unwrap_or(match profile {
             Profile::Ethernet => Span::from_nanos(500),
-            Profile::Htsim => Span::ZERO,
+            Profile::Htsim | Profile::Ns3Rdma => Span::ZERO,
         });
         let (frame, ack) = frames(&variant.transport, profile);
         let wire = u64::from(overhead);
-        let base_rtt = Diameter::of(graph).base_rtt(frame + wire, ack + wire, host_latency);
+        let diameter = Diameter::of(graph);
+        let base_rtt = match profile {
+            Profile::Ns3Rdma => diameter.one_way_rtt(roce::NS3_PAYLOAD),
+            _ => diameter.base_rtt(frame + wire, ack + wire, host_latency),
+        };
         let oversubscription = oversubscription(graph);
         let basis = Basis { profile, rate, base_rtt, frame, oversubscription };
         let switch = &flow_control(variant)?;
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
-            Transport::Roce(options) => roce(&basis, options, switch),
+            Transport::Roce(options) => roce::roce(&basis, options, switch, &variant.topology.routing),
         };
         let (classes, host_facing) =
             (weigh(classes, switch), host_facing.map(|c| weigh(c, switch)));
@@ -173,9 +173,10 @@ impl Behaviour {
             buffer: Buffer::PerQueue,
             frame_overhead: overhead,
             host_latency,
-            pfc_bytes: 64,
+            pfc_bytes: if profile == Profile::Ns3Rdma { roce::NS3_PFC_BYTES } else { 64 },
             link: LinkConfig { errors: variant.link.errors, llr: variant.link.llr },
             routing: routing(&variant.topology.routing, profile),
+            telemetry: transport.telemetry(),
         };
         if variant.link.cbfc.is_some() {
             fabric.buffer = Buffer::Credits(credits(variant, frame)?);
@@ -202,10 +203,7 @@ fn flow_control(variant: &Variant) -> Result<SwitchOptions, UserError> {
 fn credits(variant: &Variant, frame: u64) -> Result<CreditConfig, UserError> {
     let longer = match &variant.transport {
         Transport::Uet(_) => 0,
-        Transport::Roce(options) => {
-            let config = RoceConfig::new(Rate::from_gbps(400), options.preset, None);
-            u64::from(config.first_header)
-        }
+        Transport::Roce(options) => roce::longer_first(options, variant.profile),
     };
     let mut config = CreditConfig { bytes: None, frame: (frame + longer) as u16 };
     if let Some((bytes, origin)) = &variant.link.credits {
@@ -229,30 +227,23 @@ fn frames(transport: &Transport, profile: Profile) -> (u64, u64) {
     match (transport, profile) {
         (Transport::Uet(options), profile) => {
             let config = match profile {
-                Profile::Ethernet => UetConfig::new(rate, rtt, true),
+                Profile::Ethernet | Profile::Ns3Rdma => UetConfig::new(rate, rtt, true),
                 Profile::Htsim => UetConfig::htsim(rate, rtt, true, 0),
             };
             let payload = options.payload.unwrap_or(config.payload);
             (u64::from(payload) + u64::from(config.header), u64::from(config.ack_bytes))
         }
-        (Transport::Roce(options), Profile::Ethernet) => {
-            let config = RoceConfig::new(rate, options.preset, None);
-            let payload = options.payload.unwrap_or(config.payload);
-            (u64::from(payload) + u64::from(config.header), u64::from(config.ack_bytes))
-        }
-        (Transport::Roce(options), Profile::Htsim) => {
-            (u64::from(options.payload.unwrap_or(4_086)) + HTSIM_HEADER, HTSIM_HEADER)
-        }
+        (Transport::Roce(options), profile) => roce::frames(options, profile),
     }
 }
 
-type Parts = (TransportConfig, Vec<ClassConfig>, Option<Vec<ClassConfig>>);
+pub(super) type Parts = (TransportConfig, Vec<ClassConfig>, Option<Vec<ClassConfig>>);
 
-fn class(limit: u64, overflow: Overflow) -> ClassConfig {
+pub(super) fn class(limit: u64, overflow: Overflow) -> ClassConfig {
     ClassConfig { limit, ecn: None, overflow, schedule: Schedule::Strict, lossless: false }
 }
 
-fn ecn(kmin: u64, kmax: u64, pmax: Ratio, switch: &SwitchOptions) -> Option<Ecn> {
+pub(super) fn ecn(kmin: u64, kmax: u64, pmax: Ratio, switch: &SwitchOptions) -> Option<Ecn> {
     let kmin = switch.ecn_kmin.unwrap_or(kmin);
     Some(Ecn {
         kmin,
@@ -313,7 +304,9 @@ fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
 
 fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -> UetConfig {
     let mut config = match basis.profile {
-        Profile::Ethernet => UetConfig::new(basis.rate, basis.base_rtt, trimming),
+        Profile::Ethernet | Profile::Ns3Rdma => {
+            UetConfig::new(basis.rate, basis.base_rtt, trimming)
+        }
         Profile::Htsim => UetConfig::htsim(basis.rate, basis.base_rtt, trimming, queue),
     };
     options.apply(&mut config);
@@ -323,7 +316,7 @@ fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -
     {
         // The reference counts periods in a constant of its own.
         let rtt = match basis.profile {
-            Profile::Ethernet => basis.base_rtt,
+            Profile::Ethernet | Profile::Ns3Rdma => basis.base_rtt,
             Profile::Htsim => Span::from_micros(12),
         };
         let least = (0.9 / basis.oversubscription).max(0.01);
@@ -332,52 +325,14 @@ fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -
     config
 }
 
-/// RoCE: data lossless over a shared buffer, marked as the preset's source does.
-fn roce(basis: &Basis, options: &RoceOptions, switch: &SwitchOptions) -> Parts {
-    let at = |bytes: u64, gbps: u64| {
-        let scaled = u128::from(bytes) * u128::from(basis.rate.bits_per_second());
-        (scaled / (u128::from(gbps) * 1_000_000_000)) as u64
-    };
-    let marks = match options.preset {
-        // SimAI's map for 400 Gb/s, the HPCC authors' at 200.
-        Preset::Mellanox => ecn(at(800_000, 400), at(3_200_000, 400), Ratio::new(1, 5), switch),
-        // SIGCOMM 2015, at 40 Gb/s.
-        Preset::Paper => ecn(at(5_000, 40), at(200_000, 40), Ratio::new(1, 100), switch),
-    };
-    let lossless = switch.lossless.unwrap_or(true);
-    let limit = if lossless { u64::MAX } else { switch.queue.unwrap_or(5 * basis.bdp()) };
-    let data = ClassConfig { ecn: marks, lossless, ..class(limit, Overflow::TailDrop) };
-    let control = class(CONTROL_LIMIT, Overflow::TailDrop);
-    let window = options.window.then(|| basis.rate.bytes_in(basis.base_rtt));
-    let mut config = RoceConfig::new(basis.rate, options.preset, window);
-    if basis.profile == Profile::Htsim {
-        config = RoceConfig {
-            payload: 4_086,
-            header: HTSIM_HEADER as u16,
-            pads: false,
-            first_header: 0,
-            ack_bytes: HTSIM_HEADER as u16,
-            cnp_bytes: HTSIM_HEADER as u16,
-            ..config
-        };
-    }
-    config.payload = options.payload.unwrap_or(config.payload);
-    config.ack_every = options.ack_every.unwrap_or(config.ack_every);
-    config.timeout = options.timeout.or(config.timeout);
-    if !options.dcqcn {
-        config.congestion = RoceCongestion::None;
-    }
-    (TransportConfig::Roce(Arc::new(config)), vec![control, data], None)
-}
-
 /// The shared buffer: as said, or large enough for headroom and as much again.
 fn shared(variant: &Variant, graph: &Graph, fabric: &FabricConfig, frame: u64) -> SharedBuffer {
     let shared = SharedBuffer {
         bytes: BUFFER,
         reserve: 4_096,
         headroom_bdps: 3,
-        // A frame in the way at each end, and the frame on its way at each end.
-        headroom_bytes: 4 * frame,
+        // A frame in the way at each end, and the frame on its way at each end; the ns-3 model has none.
+        headroom_bytes: if variant.profile == Profile::Ns3Rdma { 0 } else { 4 * frame },
         alpha_shift: 3,
         resume_offset: 3_072,
     };

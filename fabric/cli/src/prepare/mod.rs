@@ -1,16 +1,20 @@
 //! From a variant to what the engine takes: a graph, its behaviour, a transport, programs, faults.
 //!
 //! - this file: the graph and programs
-//! - [`behaviour`]: queues, marking and transports by profile
+//! - [`behaviour`]: queues, marking and transports by profile; `roce`: those of RoCE
+//! - `routing`: how switches choose paths
 //! - [`mod@capture`]: frames to record
 //! - [`faults`]: what happens to links and switches
 
 pub mod behaviour;
 pub mod capture;
 pub mod faults;
+mod roce;
+mod routing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use fabric::capture::Capture;
 use fabric::graph::Graph;
@@ -18,11 +22,13 @@ use fabric::units::{Rate, Ratio};
 use topologies::build::{self, Common, LeafSpine};
 use topologies::error::TopologyError;
 use topologies::placement::place;
+use topologies::text::TextError;
+use topologies::{htsim_topo, ns3_topo};
 use transports::uet::config::{Delivery, Operation};
 use workloads::matrix::{self, Matrix};
-use workloads::{all_to_all, flows, patterns, ring};
+use workloads::{all_to_all, flows, ns3_flows, patterns, ring};
 
-use crate::error::UserError;
+use crate::error::{Source, UserError};
 use crate::scenario::model::{
     File, Profile, Ranks, Topology, TopologyKind, Variant, Workload, WorkloadKind,
 };
@@ -44,6 +50,28 @@ pub struct Prepared {
     matrices: BTreeMap<PathBuf, Matrix>,
 }
 
+/// What stands for files that need not be there.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// Matrices by path.
+    pub matrices: BTreeMap<PathBuf, Matrix>,
+    /// Other files by path.
+    pub texts: BTreeMap<PathBuf, String>,
+}
+
+impl Files {
+    fn read(&self, file: &File) -> Result<Arc<Source>, UserError> {
+        match self.texts.get(&file.path) {
+            Some(text) => Ok(Arc::new(Source {
+                name: file.path.display().to_string(),
+                text: text.clone(),
+                folder: None,
+            })),
+            None => tree::read(&file.path, Some(&file.origin)),
+        }
+    }
+}
+
 /// Hosts of a fabric whose size nothing else says.
 const DEFAULT_HOSTS: u32 = 128;
 
@@ -53,27 +81,32 @@ impl Prepared {
     /// # Errors
     /// What the user has to mend in the scenario or in a file it names.
     pub fn new(variant: &Variant) -> Result<Prepared, UserError> {
-        Prepared::with(variant, BTreeMap::new())
+        Prepared::with(variant, Files::default())
     }
 
-    /// Prepares a variant; `matrices`, by path, stand for files that need not be there.
+    /// Prepares a variant; `files` stand for some that need not be there.
     ///
     /// # Errors
     /// What the user has to mend in the scenario or in a file it names.
     pub fn with(
         variant: &Variant,
-        mut matrices: BTreeMap<PathBuf, Matrix>,
+        mut files: Files,
     ) -> Result<Prepared, UserError> {
         for workload in &variant.workloads {
             if let WorkloadKind::Matrix(file) = &workload.kind
-                && !matrices.contains_key(&file.path)
+                && !files.matrices.contains_key(&file.path)
             {
-                matrices.insert(file.path.clone(), read_matrix(file)?);
+                let matrix = read_matrix(file, &files)?;
+                files.matrices.insert(file.path.clone(), matrix);
             }
         }
-        let nodes = matrices.values().map(|matrix| matrix.nodes).max();
-        let graph = graph(variant, nodes.unwrap_or(DEFAULT_HOSTS))?;
-        let behaviour = Behaviour::new(variant, &graph)?;
+        let nodes = files.matrices.values().map(|matrix| matrix.nodes).max();
+        let graph = graph(variant, nodes.unwrap_or(DEFAULT_HOSTS), &files)?;
+        let mut behaviour = Behaviour::new(variant, &graph)?;
+        if let Some(pinned) = &variant.topology.routing.pinned {
+            let source = files.read(&pinned.file)?;
+            behaviour.fabric.routing.pins = routing::pins(pinned, &source, &graph)?;
+        }
         fabric::assemble::validate(&graph, &behaviour.fabric).map_err(|error| {
             let message = format!("impossible fabric: {error}");
             match &variant.topology.origin {
@@ -84,6 +117,7 @@ impl Prepared {
         let faults = Faults::new(variant, &graph)?;
         let capture = variant.capture.as_ref().map(|asked| capture::capture(asked, &graph));
         let capture = capture.transpose()?;
+        let matrices = files.matrices;
         let prepared = Prepared { graph, behaviour, faults, capture, matrices };
         for workload in &variant.workloads {
             prepared.workload(workload, 0)?;
@@ -187,13 +221,14 @@ impl Prepared {
     }
 }
 
-fn read_matrix(file: &File) -> Result<Matrix, UserError> {
-    let source = tree::read(&file.path, Some(&file.origin))?;
-    matrix::parse(&source.text)
+fn read_matrix(file: &File, files: &Files) -> Result<Matrix, UserError> {
+    let source = files.read(file)?;
+    let parse = if ns3_flows::is_one(&source.text) { ns3_flows::parse } else { matrix::parse };
+    parse(&source.text)
         .map_err(|error| UserError::in_text(&source, error.line, error.column, &error.message))
 }
 
-fn graph(variant: &Variant, hosts: u32) -> Result<Graph, UserError> {
+fn graph(variant: &Variant, hosts: u32, files: &Files) -> Result<Graph, UserError> {
     let Topology { kind, origin, .. } = &variant.topology;
     let common = common(&variant.topology, variant.profile);
     let hosts = variant.topology.hosts.unwrap_or(hosts);
@@ -213,7 +248,7 @@ fn graph(variant: &Variant, hosts: u32) -> Result<Graph, UserError> {
             };
             build::leaf_spine(&shape, &common)
         }
-        TopologyKind::File(file) => return read_topology(file),
+        TopologyKind::File(file) => return read_topology(file, files),
     };
     built.map_err(|error: TopologyError| {
         let message = format!("impossible topology: {error}");
@@ -224,10 +259,14 @@ fn graph(variant: &Variant, hosts: u32) -> Result<Graph, UserError> {
     })
 }
 
-fn read_topology(file: &File) -> Result<Graph, UserError> {
-    let source = tree::read(&file.path, Some(&file.origin))?;
-    let clos = topologies::htsim_topo::parse(&source.text)
-        .map_err(|error| UserError::in_text(&source, error.line, error.column, &error.message))?;
+fn read_topology(file: &File, files: &Files) -> Result<Graph, UserError> {
+    let source = files.read(file)?;
+    let wrong =
+        |error: TextError| UserError::in_text(&source, error.line, error.column, &error.message);
+    if ns3_topo::is_one(&source.text) {
+        return ns3_topo::parse(&source.text).map_err(wrong);
+    }
+    let clos = htsim_topo::parse(&source.text).map_err(wrong)?;
     clos.build().map_err(|error| UserError::at(&file.origin, error.to_string()))
 }
 

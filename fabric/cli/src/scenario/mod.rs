@@ -2,13 +2,14 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `capture`, `faults`, `uet`: those with a
+//! - `sections`: one function a section; `capture`, `faults`, `roce`, `uet`: those with a
 //!   file of their own
 //! - [`model`]: the scenario as data
 
 mod capture;
 mod faults;
 pub mod model;
+mod roce;
 mod sections;
 mod take;
 pub mod tree;

@@ -7,7 +7,7 @@ use fabric::fault::{Change, Direction};
 use fabric::link::{FrameErrors, LlrConfig};
 use fabric::units::{Rate, Ratio, Span};
 use topologies::placement::Placement;
-use transports::roce::config::Preset;
+use transports::roce::config::{Operation, Preset, QpScope};
 
 use crate::error::Origin;
 pub use crate::scenario::uet::UetOptions;
@@ -57,6 +57,8 @@ pub enum Profile {
     Ethernet,
     /// The reference simulator's (`htsim-profile.md`).
     Htsim,
+    /// The HPCC authors' ns-3 model's (`ns3-rdma-profile.md`).
+    Ns3Rdma,
 }
 
 /// `[topology]`.
@@ -121,7 +123,7 @@ pub struct File {
 }
 
 /// `routing` of `[topology]`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RoutingOptions {
     /// Choice among equal ports.
     pub choice: Choice,
@@ -129,6 +131,29 @@ pub struct RoutingOptions {
     pub flowlet_gap: Option<Span>,
     /// When switches route around dead links; `None`: by profile.
     pub convergence: Option<Convergence>,
+    /// Paths that a file gives.
+    pub pinned: Option<Pinned>,
+    /// What RoCE's packets are hashed by.
+    pub hash: Hash,
+}
+
+/// Paths that a file gives.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// The file.
+    pub file: File,
+    /// Which of its cases.
+    pub case: Option<String>,
+}
+
+/// What RoCE's packets are hashed by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Hash {
+    /// Also by the queue pair they go to: every queue pair has its path (enhanced ECMP).
+    #[default]
+    DestinationQp,
+    /// By addresses and ports, which all queue pairs of two hosts share.
+    FiveTuple,
 }
 
 /// When switches route around dead links.
@@ -185,9 +210,9 @@ pub enum Transport {
 /// RoCE, where it differs from the preset's.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RoceOptions {
-    /// DCQCN, or none.
-    pub dcqcn: bool,
-    /// Form and constants.
+    /// Congestion control.
+    pub congestion: RoceCongestion,
+    /// Form and constants of DCQCN, and marking.
     pub preset: Preset,
     /// Whether a window of one bandwidth-delay product bounds what is outstanding.
     pub window: bool,
@@ -196,7 +221,60 @@ pub struct RoceOptions {
     /// Packets that cause an acknowledgement.
     pub ack_every: Option<u32>,
     /// Local ACK timeout.
-    pub timeout: Option<Span>,
+    pub timeout: Option<RoceTimeout>,
+    /// Timeouts in a row after which a queue pair is given up.
+    pub retries: Option<u32>,
+    /// What happens when packets are missing.
+    pub recovery: RoceRecovery,
+    /// Selective repeat: how long a gap may last before it is a loss; `None`: the base round trip.
+    pub patience: Option<Span>,
+    /// Which messages share a queue pair.
+    pub qp_scope: Option<QpScope>,
+    /// From the first message on a queue pair to its first packet.
+    pub qp_setup: Option<Span>,
+    /// What messages are.
+    pub operation: Option<Operation>,
+    /// HPCC: utilisation aimed at.
+    pub hpcc_eta: Option<f64>,
+    /// HPCC: round trips of additive increase before a multiplicative one.
+    pub hpcc_max_stage: Option<u32>,
+}
+
+/// Congestion control of RoCE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoceCongestion {
+    /// DCQCN, by the preset.
+    Dcqcn,
+    /// HPCC.
+    Hpcc,
+    /// TIMELY.
+    Timely,
+    /// Swift.
+    Swift,
+    /// DCTCP with a rate.
+    Dctcp,
+    /// Line rate.
+    None,
+}
+
+/// What RoCE does about missing packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoceRecovery {
+    /// Starts over from the first.
+    GoBackN,
+    /// Sends them again once reordering cannot explain them, as recent NICs do.
+    SelectiveRepeat,
+    /// IRN: sends them again at the first sign; no flow control of links.
+    Irn,
+}
+
+/// A local ACK timeout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoceTimeout {
+    /// None.
+    Never,
+    /// After so long.
+    After(Span),
 }
 
 /// `[capture]`.

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use fabric::config::Choice;
 use fabric::link::{Chance, FrameErrors, LinkSet, LlrConfig, MOST_BIT_ERRORS};
 use topologies::placement::Placement;
-use transports::roce::config::Preset;
 
 use crate::error::UserError;
 use crate::scenario::model::{
-    Convergence, File, LinkOptions, Profile, Ranks, RoceOptions, RoutingOptions, SwitchOptions,
+    Convergence, File, Hash, LinkOptions, Pinned, Profile, Ranks, RoutingOptions, SwitchOptions,
     Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
-use crate::scenario::{capture, faults, uet};
+use crate::scenario::{capture, faults, roce, uet};
 
 /// Most hosts, ranks, senders.
 pub(super) const MANY: u64 = 16 << 20;
@@ -23,8 +22,14 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
     let top = Section::new("", table);
     // Read by the caller, and known here so that they are not called unknown.
     let _ = (top.get("name"), top.get("seed"));
-    let profile =
-        top.word("profile", &[("ethernet", Profile::Ethernet), ("htsim", Profile::Htsim)])?;
+    let profile = top.word(
+        "profile",
+        &[
+            ("ethernet", Profile::Ethernet),
+            ("htsim", Profile::Htsim),
+            ("ns3-rdma", Profile::Ns3Rdma),
+        ],
+    )?;
     let run = top.table("run")?;
     let until = run.span("until")?;
     let variant = Variant {
@@ -121,9 +126,16 @@ fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
             ("least-queue", Choice::LeastQueue),
             ("two-choices", Choice::TwoChoices),
             ("round-robin", Choice::RoundRobin),
+            ("pinned", Choice::Ecmp),
         ],
     )?;
     let choice = choice.unwrap_or_default();
+    let pinned = match section.text("kind")?.as_deref() {
+        Some("pinned") => Some(Pinned { file: file(section)?, case: section.text("case")? }),
+        _ => None,
+    };
+    let hash = section
+        .word("hash", &[("destination-qp", Hash::DestinationQp), ("five-tuple", Hash::FiveTuple)])?;
     let flowlet_gap = match choice {
         Choice::Ecmp => None,
         _ => section.span("flowlet_gap")?,
@@ -133,7 +145,8 @@ fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
         _ => section.span("convergence")?.map(Convergence::After),
     };
     section.finish()?;
-    Ok(RoutingOptions { choice, flowlet_gap, convergence })
+    let hash = hash.unwrap_or_default();
+    Ok(RoutingOptions { choice, flowlet_gap, convergence, pinned, hash })
 }
 
 fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
@@ -217,24 +230,11 @@ pub(super) fn errors(section: &Section<'_>) -> Result<Option<FrameErrors>, UserE
 fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
     let roce = section.word("kind", &[("uet", false), ("roce", true)])?;
     let transport = match roce {
-        Some(true) => Transport::Roce(self::roce(section)?),
+        Some(true) => Transport::Roce(roce::roce(section)?),
         _ => Transport::Uet(Box::new(uet::uet(section)?)),
     };
     section.finish()?;
     Ok(transport)
-}
-
-fn roce(section: &Section<'_>) -> Result<RoceOptions, UserError> {
-    let preset =
-        section.word("preset", &[("mellanox", Preset::Mellanox), ("paper", Preset::Paper)])?;
-    Ok(RoceOptions {
-        dcqcn: section.word("congestion", &[("dcqcn", true), ("none", false)])?.unwrap_or(true),
-        preset: preset.unwrap_or(Preset::Mellanox),
-        window: section.truth("window")?.unwrap_or(true),
-        payload: section.count("payload", 64, 9_000)?.map(|bytes| bytes as u16),
-        ack_every: section.count("ack_every", 1, 256)?.map(|packets| packets as u32),
-        timeout: section.span("timeout")?,
-    })
 }
 
 #[derive(Clone, Copy)]
@@ -311,7 +311,7 @@ fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
 #[cfg(test)]
 pub(super) fn all_keys() -> Vec<String> {
     let text =
-        concat!(include_str!("capture.rs"), include_str!("faults.rs"), include_str!("sections.rs"));
+        [include_str!("capture.rs"), include_str!("faults.rs"), include_str!("roce.rs"), include_str!("sections.rs")];
     let calls = [
         "get(\"",
         "word(\"",
@@ -331,7 +331,7 @@ pub(super) fn all_keys() -> Vec<String> {
         "share(section, \"",
         "hosts(&section, \"",
     ];
-    let code = text.split("/// Every key of every section").next().unwrap_or("");
+    let code: String = text.map(|t| t.split("/// Every key of every section").next().unwrap_or("")).concat();
     let mut keys = Vec::new();
     for call in calls {
         for (at, _) in code.match_indices(call) {

@@ -3,7 +3,7 @@
 use results::fidelity::{Check, Row as Verdict};
 
 use crate::validate::explained;
-use crate::validate::rows::{Expected, Row, Sample};
+use crate::validate::rows::{Expected, Ns3Figures, Row, Sample};
 use crate::validate::run::Outcome;
 
 /// Means over flows: within this share of the mean over seeds.
@@ -20,6 +20,10 @@ const PACKETS: f64 = 30.0;
 const AGAIN_NAME: &str = "retransmissions";
 /// Fewer than this many are few.
 const FEW: f64 = 100.0;
+/// The ns-3 model: means within this share, or three standard deviations …
+const NS3_MEAN: f64 = 0.03;
+/// … and tails within the range over seeds, widened by this share.
+const NS3_TAIL: f64 = 0.05;
 /// A published tail, which is of one run: ours over seeds must come as near as this share.
 const PUBLISHED: f64 = 0.05;
 
@@ -27,6 +31,7 @@ const PUBLISHED: f64 = 0.05;
 pub fn verdict(row: &Row, outcome: &Outcome) -> Verdict {
     let checks = outcome.clone().map(|ours| match &row.expected {
         Expected::Runs(reference) => runs(&row.case, &ours, reference),
+        Expected::Ns3(reference) => ns3(&row.setup, &row.case, &ours, reference),
         Expected::Tail(tail) => {
             let bounds = around(*tail, PUBLISHED);
             vec![Check::of_range("tail, us", &each(&ours, |s| s.max_us), *tail, bounds)]
@@ -76,6 +81,34 @@ fn runs(case: &str, ours: &[Sample], reference: &[Sample]) -> Vec<Check> {
         around(again, AGAIN)
     };
     vec![middle, tail, Check::of_mean(AGAIN_NAME, &own, again, bounds)]
+}
+
+/// The rules of `ns3-rdma-profile.md`.
+fn ns3(setup: &str, case: &str, ours: &[Sample], reference: &Ns3Figures) -> Vec<Check> {
+    let own = |figure: fn(&Sample) -> f64| each(ours, figure);
+    let (mean_us, sd) = reference.mean;
+    let (least, most) = reference.tails;
+    let closed = case.starts_with("incast")
+        && !setup.starts_with("hpcc")
+        && matches!(case, "incast1" | "incast2" | "incast8" | "incast15")
+        && setup.starts_with("none");
+    let tails = if closed {
+        around(reference.tail, SINGLE)
+    } else {
+        (least * (1.0 - NS3_TAIL), most * (1.0 + NS3_TAIL))
+    };
+    let spread = (mean_us * NS3_MEAN).max(3.0 * sd);
+    let pauses = if reference.pauses == 0.0 {
+        (0.0, 0.0)
+    } else {
+        (reference.pauses / 2.0, reference.pauses * 2.0)
+    };
+    vec![
+        Check::of_mean("mean, us", &own(|s| s.own_mean_us), mean_us, (mean_us - spread, mean_us + spread)),
+        Check::of_mean("tail, us", &own(|s| s.own_max_us), reference.tail, tails),
+        Check::of_mean("pauses", &own(|s| s.pauses), reference.pauses, pauses),
+        Check::of_each("drops", &own(|s| s.dropped), reference.dropped, (0.0, 0.0)),
+    ]
 }
 
 /// The order of spraying under degraded links, from the rows that have them: learning from recycled
@@ -130,6 +163,7 @@ mod tests {
             mean_us: *mean_us,
             max_us: *max_us,
             retransmitted: *retransmitted,
+            ..Sample::default()
         };
         figures.iter().map(sample).collect()
     }

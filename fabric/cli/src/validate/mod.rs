@@ -1,6 +1,7 @@
 //! `ultraloom validate`: the fidelity table, our figures beside the reference simulator's.
 //!
 //! - [`rows`]: what is run and what it is held to; [`matrices`]: traffic by rule
+//! - [`ns3`]: rows of the HPCC authors' model
 //! - [`published`], [`flags`]: results of the reference with its command lines
 //! - [`run`](mod@run): rows and seeds over threads
 //! - [`compare`]: what counts as agreement; [`explained`]: rows known to disagree, and why
@@ -10,6 +11,7 @@ pub mod compare;
 pub mod explained;
 pub mod flags;
 pub mod matrices;
+pub mod ns3;
 pub mod published;
 pub mod report;
 pub mod rows;
@@ -86,6 +88,9 @@ fn parts(arguments: &Validate) -> Result<Vec<Part>, UserError> {
     let mut recorded = rows::recorded(arguments.reference.as_deref())?;
     recorded.extend(rows::for_the_order(&recorded));
     let mut parts = vec![Part { name: "recorded runs of the reference", rows: recorded, spare: 0 }];
+    if arguments.reference.is_none() {
+        parts.push(Part { name: "recorded runs of the ns-3 model", rows: ns3::rows()?, spare: 0 });
+    }
     if let Some(data) = &arguments.data {
         let rows = published::published(data)?;
         let name = "published results of the reference";

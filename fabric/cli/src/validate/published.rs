@@ -1,14 +1,15 @@
 //! Rows of the reference's published results: `golden.csv` of its data folder.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::csv_file::lines;
 use crate::error::UserError;
+use crate::prepare::Files;
 use crate::scenario::tree;
 use crate::validate::flags::Flags;
-use crate::validate::rows::{self, Expected, Row, Scene};
+use crate::validate::rows::{Expected, Row, Scene};
 
 /// Files of results that are in step with the reference's code (`data/README.md`).
 const CURRENT: &str = "validate_";
@@ -30,7 +31,7 @@ pub fn published(data: &Path) -> Result<Vec<Row>, UserError> {
     let folder = data.join("data/uet-htsim");
     let source = tree::read(&folder.join("golden.csv"), None)
         .map_err(|error| error.help("--data takes the folder above data/uet-htsim"))?;
-    let current = rows::lines::<Line>(&source)?.into_iter();
+    let current = lines::<Line>(&source)?.into_iter();
     let rows = current
         .filter(|line| line.file.starts_with(CURRENT))
         .filter_map(|line| row(&line, &folder))
@@ -49,7 +50,7 @@ fn row(line: &Line, folder: &Path) -> Option<Row> {
         setup: format!("{group}: {}", line.experiment.trim_end_matches('.')),
         scene: flags.map(|flags| Scene {
             text: flags.scenario(),
-            matrices: BTreeMap::new(),
+            files: Files::default(),
             folder: Some(folder.to_path_buf()),
         }),
         expected: Expected::Tail(line.tail_us?),

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use workloads::matrix::Matrix;
 
+use crate::csv_file::lines;
 use crate::error::{Source, UserError};
+use crate::prepare::Files;
 use crate::validate::matrices;
 
 /// Our runs of the reference (`results/baselines/README.md`).
 const RECORDED: &str = include_str!("../../../../results/baselines/reference.csv");
 
-/// One run of the reference.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// One run, of the reference or ours.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Sample {
     /// Mean completion over flows, from time zero, us.
     pub mean_us: f64,
@@ -22,6 +23,29 @@ pub struct Sample {
     pub max_us: f64,
     /// Packets sent again.
     pub retransmitted: f64,
+    /// The mean completion, each flow from its own start, us.
+    pub own_mean_us: f64,
+    /// The longest completion, each flow from its own start, us.
+    pub own_max_us: f64,
+    /// Pauses sent by switches.
+    pub pauses: f64,
+    /// Packets lost.
+    pub dropped: f64,
+}
+
+/// Figures over seeds of a run of the ns-3 model, times in us.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Ns3Figures {
+    /// Mean completion over flows, and its standard deviation over seeds.
+    pub mean: (f64, f64),
+    /// The longest completion, in the mean over seeds.
+    pub tail: f64,
+    /// Its least and most over seeds.
+    pub tails: (f64, f64),
+    /// Pauses sent by switches.
+    pub pauses: f64,
+    /// Packets dropped.
+    pub dropped: f64,
 }
 
 /// What a row is held to.
@@ -29,19 +53,21 @@ pub struct Sample {
 pub enum Expected {
     /// Runs of the reference, one a seed, by the rules for means, tails and retransmissions.
     Runs(Vec<Sample>),
+    /// Figures of the ns-3 model, by its rules.
+    Ns3(Ns3Figures),
     /// One run's last completion, us.
     Tail(f64),
     /// Nothing of its own: other rows are compared with it.
     Nothing,
 }
 
-/// How a row is run: a scenario without its seed, and the matrices that it names and no file holds.
+/// How a row is run: a scenario without its seed, and what stands for files that it names.
 #[derive(Clone, Debug)]
 pub struct Scene {
     /// The scenario.
     pub text: String,
-    /// Matrices by the file name that stands for them.
-    pub matrices: BTreeMap<PathBuf, Matrix>,
+    /// Files that need not be there.
+    pub files: Files,
     /// Where relative file names start from.
     pub folder: Option<PathBuf>,
 }
@@ -94,7 +120,12 @@ pub fn recorded(path: Option<&Path>) -> Result<Vec<Row>, UserError> {
     };
     let mut rows: Vec<Row> = Vec::new();
     for line in lines::<Line>(&source)? {
-        let sample = Sample { mean_us: line.mean_us, max_us: line.max_us, retransmitted: line.rtx };
+        let sample = Sample {
+            mean_us: line.mean_us,
+            max_us: line.max_us,
+            retransmitted: line.rtx,
+            ..Sample::default()
+        };
         let known = rows.iter_mut().find(|row| {
             (&row.case, &row.setup) == (&line.case, &line.setup) && row.gbps == line.gbps
         });
@@ -126,27 +157,6 @@ pub fn for_the_order(recorded: &[Row]) -> Vec<Row> {
     recorded.iter().filter_map(bitmap).collect()
 }
 
-/// The lines of a CSV file with a header.
-///
-/// # Errors
-/// The first line that is not as expected, with its place.
-pub fn lines<T: for<'a> Deserialize<'a>>(source: &Arc<Source>) -> Result<Vec<T>, UserError> {
-    let mut reader = csv::Reader::from_reader(source.text.as_bytes());
-    let read = reader.deserialize().collect::<Result<Vec<T>, csv::Error>>();
-    let found = read.map_err(|error| {
-        let line = error.position().map_or(1, |position| position.line() as usize);
-        let message = match error.kind() {
-            csv::ErrorKind::Deserialize { err, .. } => err.kind().to_string(),
-            _ => error.to_string(),
-        };
-        UserError::in_text(source, line, 1, &message)
-    })?;
-    if found.is_empty() {
-        return Err(UserError::in_text(source, 0, 0, "the file has no figures"));
-    }
-    Ok(found)
-}
-
 /// The scenario of a recorded case and set-up.
 pub fn scene(case: &str, gbps: f64, setup: &str) -> Result<Scene, String> {
     let file = format!("{case}.cm");
@@ -156,7 +166,7 @@ pub fn scene(case: &str, gbps: f64, setup: &str) -> Result<Scene, String> {
          [workload]\nkind = \"matrix\"\nfile = {file:?}\n{fault}"
     );
     let matrices = BTreeMap::from([(PathBuf::from(file), matrices::by_name(case)?)]);
-    Ok(Scene { text, matrices, folder: None })
+    Ok(Scene { text, files: Files { matrices, ..Files::default() }, folder: None })
 }
 
 /// `[transport]` keys and faults of a set-up: `nscc mixed, 4 links at 25%`.
@@ -219,15 +229,5 @@ mod tests {
         assert!(fault.contains("count = 4\nratio = 0.25"));
         assert!(transport("nscc mixed, sideways").unwrap_err().starts_with("`sideways` in"));
         assert!(transport("nscc").is_err());
-    }
-
-    /// A file that is not such a table is an error with the line.
-    #[test]
-    fn a_wrong_table_has_a_place() {
-        let text =
-            "case,gbps,setup,mean_us,max_us,rtx\none,400,nscc mixed,1,2,3\none,fast,x,1,2,3\n";
-        let source = Source { name: "r.csv".into(), text: text.into(), folder: None };
-        let Err(error) = lines::<Line>(&Arc::new(source)) else { panic!("refused") };
-        assert!(error.render().contains("r.csv:3:1"), "{}", error.render());
     }
 }

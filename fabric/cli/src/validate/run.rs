@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fabric::engine::Progress;
-use fabric::probe::RunRecord;
+use fabric::probe::{PortCounters, RunRecord};
 use fabric::units::Time;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -83,7 +83,7 @@ fn record(
     let source = Source { name: "row.toml".into(), text: scene.text.clone(), folder };
     let scenario = scenario::from_source(&Arc::new(source), &[], Some(seed))?;
     let variant = &scenario.variants[0];
-    let prepared = Prepared::with(variant, scene.matrices.clone())?;
+    let prepared = Prepared::with(variant, scene.files.clone())?;
     let programs = prepared.workload(&variant.workloads[0], seed)?;
     let messages = programs.messages;
     let run = assembled(&prepared, programs, seed, 1)?;
@@ -101,11 +101,22 @@ fn sample(record: &RunRecord, messages: u64) -> Result<Sample, String> {
     if (done.len() as u64) < messages {
         return Err(format!("{} of {messages} flows did not finish", messages - done.len() as u64));
     }
+    let own: Vec<f64> = record
+        .messages
+        .iter()
+        .filter(|message| message.acked != Time::NEVER)
+        .map(|message| message.acked.since(message.posted).as_micros())
+        .collect();
+    let ports = || record.ports.iter().map(|port| &port.counters);
     let retransmitted: u64 = record.endpoints.iter().map(|counters| counters.retransmitted).sum();
     Ok(Sample {
         mean_us: done.iter().sum::<f64>() / done.len().max(1) as f64,
         max_us: done.iter().copied().fold(0.0, f64::max),
         retransmitted: retransmitted as f64,
+        own_mean_us: own.iter().sum::<f64>() / own.len().max(1) as f64,
+        own_max_us: own.iter().copied().fold(0.0, f64::max),
+        pauses: ports().map(|port| port.pauses_sent).sum::<u64>() as f64,
+        dropped: ports().map(PortCounters::dropped).sum::<u64>() as f64,
     })
 }
 

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use fabric::engine::timers::Timers;
 use fabric::ids::MessageId;
 use fabric::probe::EndpointCounters;
+use fabric::telemetry::Telemetry;
 use fabric::units::{Rate, Span, Time};
 
 use fabric::endpoint::Completion;
@@ -277,6 +278,7 @@ fn offered(config: UetConfig, polls: usize, paused: u8) -> Vec<Option<Kind>> {
         timers: &mut timers,
         completions: &mut Vec::new(),
         counters: &mut counters,
+        telemetry: &mut Telemetry::default(),
     };
     let header = Data {
         spdcid: 0,

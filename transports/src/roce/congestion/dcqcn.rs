@@ -2,87 +2,91 @@
 
 use fabric::units::{Rate, Span, Time};
 
-use crate::roce::config::{Congestion, MellanoxOptions, PaperOptions, RoceConfig};
-
-/// One sender's rate control.
-#[derive(Clone, Debug)]
-pub enum Control {
-    /// The paper's form.
-    Paper(Paper),
-    /// The Mellanox form.
-    Mellanox(Mellanox),
-    /// Line rate.
-    LineRate(f64),
+/// DCQCN's constants, paper form (`roce-dcqcn.md` §2). Rates in bits a second.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PaperOptions {
+    /// g: weight of a new mark in alpha.
+    pub g: f64,
+    /// K: alpha decays each such time without a notification.
+    pub alpha_timer: Span,
+    /// The rate increases each such time.
+    pub rate_timer: Span,
+    /// B: the rate increases each such number of bytes.
+    pub byte_counter: u64,
+    /// F: steps of fast recovery.
+    pub fast_recovery: u32,
+    /// R_AI: additive increase.
+    pub rate_ai: f64,
+    /// R_HAI: hyper increase.
+    pub rate_hai: f64,
+    /// Least rate.
+    pub rate_min: f64,
 }
 
-impl Control {
-    /// A sender at line rate.
-    pub fn new(config: &RoceConfig) -> Control {
-        let line = config.rate.bits_per_second() as f64;
-        match config.congestion {
-            Congestion::DcqcnPaper(options) => Control::Paper(Paper::new(options, line)),
-            Congestion::DcqcnMellanox(options) => Control::Mellanox(Mellanox::new(options, line)),
-            Congestion::None => Control::LineRate(line),
+/// DCQCN's constants, Mellanox form (`roce-dcqcn.md` §3). Rates in bits a second.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct MellanoxOptions {
+    /// g: weight of a new mark in alpha.
+    pub g: f64,
+    /// Alpha is updated each such time.
+    pub alpha_timer: Span,
+    /// The rate falls at most once in each such time.
+    pub decrease_timer: Span,
+    /// The rate rises each such time.
+    pub increase_timer: Span,
+    /// Steps of fast recovery.
+    pub fast_recovery: u32,
+    /// R_AI: additive increase.
+    pub rate_ai: f64,
+    /// R_HAI: hyper increase.
+    pub rate_hai: f64,
+    /// Least rate.
+    pub rate_min: f64,
+    /// Whether the target rate is set down with the rate also at the first cut after an increase began.
+    pub clamp_target: bool,
+}
+
+impl MellanoxOptions {
+    /// Increases grow with the NIC's rate from those at 25 Gb/s; the least rate is 1/100 of it.
+    pub fn at(rate: Rate) -> MellanoxOptions {
+        let scale = rate.bits_per_second() as f64 / 25e9;
+        MellanoxOptions {
+            g: 1.0 / 256.0,
+            alpha_timer: Span::from_micros(1),
+            decrease_timer: Span::from_micros(4),
+            increase_timer: Span::from_micros(300),
+            fast_recovery: 1,
+            rate_ai: 5e6 * scale,
+            rate_hai: 50e6 * scale,
+            rate_min: rate.bits_per_second() as f64 / 100.0,
+            clamp_target: false,
         }
     }
 
-    /// The rate, in bits a second.
-    #[inline]
-    pub fn rate(&self) -> f64 {
-        match self {
-            Control::Paper(paper) => paper.current,
-            Control::Mellanox(mellanox) => mellanox.current,
-            Control::LineRate(line) => *line,
+    /// The same with the timers that the HPCC authors give for the paper.
+    pub fn with_the_paper_timers(rate: Rate) -> MellanoxOptions {
+        MellanoxOptions {
+            alpha_timer: Span::from_micros(50),
+            decrease_timer: Span::from_micros(50),
+            increase_timer: Span::from_micros(55),
+            ..MellanoxOptions::at(rate)
         }
     }
+}
 
-    /// The time from the start of a frame to the start of the next: exactly its serialisation at line
-    /// rate, longer below.
-    #[inline]
-    pub fn spacing(&self, frame: u64, rate: Rate, line: f64) -> Span {
-        let own = self.rate();
-        if own >= line {
-            return rate.time_for(frame);
-        }
-        Span((frame as f64 * 8e12 / own) as u64)
-    }
-
-    /// A mark was reported.
-    pub fn on_mark(&mut self, now: Time) {
-        self.catch_up(now);
-        match self {
-            Control::Paper(paper) => paper.on_mark(now),
-            Control::Mellanox(mellanox) => mellanox.on_mark(now),
-            Control::LineRate(_) => {}
-        }
-    }
-
-    /// Bytes were sent.
-    #[inline]
-    pub fn on_sent(&mut self, bytes: u64) {
-        if let Control::Paper(paper) = self {
-            paper.on_sent(bytes);
-        }
-    }
-
-    /// Does what timers would have done up to `now`.
-    ///
-    /// Rates matter only when a packet is sent or a mark comes, so the control is brought up to date
-    /// then, timer by timer in their order, and no timer ever runs.
-    #[inline]
-    pub fn catch_up(&mut self, now: Time) {
-        match self {
-            Control::Paper(paper) => {
-                while paper.next_timer() <= now {
-                    paper.on_timer(paper.next_timer());
-                }
-            }
-            Control::Mellanox(mellanox) => {
-                while mellanox.next_timer() <= now {
-                    mellanox.on_timer(mellanox.next_timer());
-                }
-            }
-            Control::LineRate(_) => {}
+impl PaperOptions {
+    /// Increases grow with the NIC's rate from those at 40 Gb/s.
+    pub fn at(rate: Rate) -> PaperOptions {
+        let scale = rate.bits_per_second() as f64 / 40e9;
+        PaperOptions {
+            g: 1.0 / 256.0,
+            alpha_timer: Span::from_micros(55),
+            rate_timer: Span::from_micros(55),
+            byte_counter: 10_000_000,
+            fast_recovery: 5,
+            rate_ai: 40e6 * scale,
+            rate_hai: 400e6 * scale,
+            rate_min: rate.bits_per_second() as f64 / 1_000.0,
         }
     }
 }
@@ -107,7 +111,7 @@ pub struct Paper {
 }
 
 impl Paper {
-    fn new(options: PaperOptions, line: f64) -> Paper {
+    pub(super) fn new(options: PaperOptions, line: f64) -> Paper {
         Paper {
             options,
             line,
@@ -122,11 +126,22 @@ impl Paper {
         }
     }
 
+    pub(super) fn rate(&self) -> f64 {
+        self.current
+    }
+
+    #[inline]
+    pub(super) fn catch_up(&mut self, now: Time) {
+        while self.next_timer() <= now {
+            self.on_timer(self.next_timer());
+        }
+    }
+
     fn next_timer(&self) -> Time {
         self.alpha_due.min(self.rate_due)
     }
 
-    fn on_mark(&mut self, now: Time) {
+    pub(super) fn on_mark(&mut self, now: Time) {
         let g = self.options.g;
         self.target = self.current;
         self.current = (self.current * (1.0 - self.alpha / 2.0)).max(self.options.rate_min);
@@ -138,7 +153,7 @@ impl Paper {
         self.rate_due = now + self.options.rate_timer;
     }
 
-    fn on_sent(&mut self, bytes: u64) {
+    pub(super) fn on_sent(&mut self, bytes: u64) {
         if self.current >= self.line {
             return;
         }
@@ -203,7 +218,7 @@ pub struct Mellanox {
 }
 
 impl Mellanox {
-    fn new(options: MellanoxOptions, line: f64) -> Mellanox {
+    pub(super) fn new(options: MellanoxOptions, line: f64) -> Mellanox {
         Mellanox {
             options,
             line,
@@ -220,11 +235,22 @@ impl Mellanox {
         }
     }
 
+    pub(super) fn rate(&self) -> f64 {
+        self.current
+    }
+
+    #[inline]
+    pub(super) fn catch_up(&mut self, now: Time) {
+        while self.next_timer() <= now {
+            self.on_timer(self.next_timer());
+        }
+    }
+
     fn next_timer(&self) -> Time {
         self.alpha_due.min(self.decrease_due).min(self.increase_due)
     }
 
-    fn on_mark(&mut self, now: Time) {
+    pub(super) fn on_mark(&mut self, now: Time) {
         if !self.marked_before {
             self.marked_before = true;
             self.alpha = 1.0;
@@ -352,15 +378,5 @@ mod tests {
         assert_eq!(dcqcn.target, 20e9 + 5e6);
         dcqcn.increase();
         assert_eq!(dcqcn.target, 20e9 + 55e6);
-    }
-
-    /// At line rate frames follow each other without a gap, to the picosecond.
-    #[test]
-    fn spacing_at_line_rate_is_serialisation() {
-        let rate = Rate::from_gbps(400);
-        let control = Control::LineRate(400e9);
-        assert_eq!(control.spacing(4_178, rate, 400e9), Span(83_560));
-        let slow = Control::LineRate(100e9);
-        assert_eq!(slow.spacing(4_178, rate, 400e9), Span(334_240));
     }
 }
