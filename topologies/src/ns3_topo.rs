@@ -34,9 +34,8 @@ struct Wire {
 /// Whether `text` looks like such a file: its first line is three or more numbers.
 pub fn is_one(text: &str) -> bool {
     let first = text.lines().map(|line| words(line, 1)).find(|line| !line.is_empty());
-    first.is_some_and(|line| {
-        line.len() >= 3 && line[..3].iter().all(|word| word.number("").is_ok())
-    })
+    first
+        .is_some_and(|line| line.len() >= 3 && line[..3].iter().all(|word| word.number("").is_ok()))
 }
 
 /// Reads a topology file.
@@ -253,7 +252,8 @@ mod tests {
     use super::*;
     use crate::properties::Diameter;
 
-    const STAR: &str = "4 1 3\n3\n0 3 100Gbps 1000ns 0\n1 3 100Gbps 0.001ms 0.0\n2 3 100Gbps 1us 0\n";
+    const STAR: &str =
+        "4 1 3\n3\n0 3 100Gbps 1000ns 0\n1 3 100Gbps 0.001ms 0.0\n2 3 100Gbps 1us 0\n";
 
     fn error(text: &str) -> String {
         parse(text).unwrap_err().to_string()
@@ -299,7 +299,11 @@ mod tests {
             ("100Gbps", "100Gb", "3:5: `100Gb` has the unit `Gb`; allowed are"),
             ("1us 0", "1us 0.01", "5:17: the link's error rate is `0.01`; expected 0"),
             ("2 3 ", "2 2 ", "5:3: the link leads back to its own node"),
-            ("2 3 ", "1 3 ", "0:0: the wiring is no tree of tiers with equal branches: host 1 has 2"),
+            (
+                "2 3 ",
+                "1 3 ",
+                "0:0: the wiring is no tree of tiers with equal branches: host 1 has 2",
+            ),
             ("4 1 3", "4 1 4", "0:0: 4 links are announced, but 3 listed"),
         ] {
             let found = error(&STAR.replacen(from, to, 1));

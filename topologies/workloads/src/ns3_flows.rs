@@ -35,7 +35,8 @@ pub fn parse(text: &str) -> Result<Matrix, TextError> {
     }
     let found = connections.len() as u64;
     if stated != found || found == 0 {
-        let message = format!("{stated} flows are announced, but {found} listed; expected 1 or more");
+        let message =
+            format!("{stated} flows are announced, but {found} listed; expected 1 or more");
         return Err(TextError::at(&head[0], message));
     }
     let start = |connection: &Connection| match connection.start {
@@ -60,9 +61,14 @@ fn flow(line: &[Word<'_>], id: u64) -> Result<Connection, TextError> {
     };
     let host = |word: &Word<'_>| {
         let number = word.number("the host")?;
-        u32::try_from(number).ok().filter(|number| *number < 16 << 20).map(HostId).ok_or_else(|| {
-            TextError::at(word, format!("the host is {number}; expected less than {}", 16 << 20))
-        })
+        u32::try_from(number).ok().filter(|number| *number < 16 << 20).map(HostId).ok_or_else(
+            || {
+                TextError::at(
+                    word,
+                    format!("the host is {number}; expected less than {}", 16 << 20),
+                )
+            },
+        )
     };
     let (src, dst_host) = (host(src)?, host(dst)?);
     if src == dst_host {

@@ -170,8 +170,7 @@ pub enum Preset {
 
 /// Local ACK timeout: 4.096 us · 2^10, the exponent being the operator's choice (14 is usual on large
 /// networks; data-centre round trips allow less). Seven retries, the most that the protocol can ask for.
-const TIMEOUT: Timeout =
-    Timeout { after: Span(4_096_000 << 10), few: None, retries: Some(7) };
+const TIMEOUT: Timeout = Timeout { after: Span(4_096_000 << 10), few: None, retries: Some(7) };
 
 impl RoceConfig {
     /// DCQCN of a preset on frames of the standard, for a NIC of `rate`; `window` bytes outstanding.

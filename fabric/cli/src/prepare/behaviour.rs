@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use fabric::assemble::set_aside;
-use fabric::config::{
-    Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer,
-};
+use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer};
 use fabric::graph::Graph;
 use fabric::ids::{Class, HostId};
 use fabric::link::{CreditConfig, LinkConfig};
@@ -161,7 +159,9 @@ impl Behaviour {
         let switch = &flow_control(variant)?;
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
-            Transport::Roce(options) => roce::roce(&basis, options, switch, &variant.topology.routing),
+            Transport::Roce(options) => {
+                roce::roce(&basis, options, switch, &variant.topology.routing)
+            }
         };
         let (classes, host_facing) =
             (weigh(classes, switch), host_facing.map(|c| weigh(c, switch)));

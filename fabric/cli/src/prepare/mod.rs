@@ -88,10 +88,7 @@ impl Prepared {
     ///
     /// # Errors
     /// What the user has to mend in the scenario or in a file it names.
-    pub fn with(
-        variant: &Variant,
-        mut files: Files,
-    ) -> Result<Prepared, UserError> {
+    pub fn with(variant: &Variant, mut files: Files) -> Result<Prepared, UserError> {
         for workload in &variant.workloads {
             if let WorkloadKind::Matrix(file) = &workload.kind
                 && !files.matrices.contains_key(&file.path)

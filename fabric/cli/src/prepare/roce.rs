@@ -96,7 +96,11 @@ fn marks(
         (RoceCongestion::Dctcp, _) => ecn(at(30_000, 10), at(30_000, 10), Ratio::ONE, switch),
         // SIGCOMM 2015, at 40 Gb/s.
         (_, Preset::Paper) => ecn(at(5_000, 40), at(200_000, 40), Ratio::new(1, 100), switch),
-        // SimAI's map for 400 Gb/s, which is that of the HPCC authors.
+        // The HPCC authors: 100 and 400 KB at 25 Gb/s.
+        _ if profile == Profile::Ns3Rdma => {
+            ecn(at(100_000, 25), at(400_000, 25), Ratio::new(1, 5), switch)
+        }
+        // SimAI's map for 400 Gb/s, half of that.
         _ => ecn(at(800_000, 400), at(3_200_000, 400), Ratio::new(1, 5), switch),
     }
 }
@@ -123,7 +127,8 @@ fn config(options: &RoceOptions, profile: Profile, rate: Rate, base_rtt: Span) -
         }
         Profile::Htsim => {
             config.payload = 4_086;
-            (config.header, config.ack_bytes) = (HTSIM_HEADER + telemetry, HTSIM_HEADER + telemetry);
+            (config.header, config.ack_bytes) =
+                (HTSIM_HEADER + telemetry, HTSIM_HEADER + telemetry);
             config.cnp_bytes = HTSIM_HEADER;
             (config.pads, config.first_header) = (false, 0);
         }

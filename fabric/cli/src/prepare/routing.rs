@@ -62,12 +62,16 @@ pub(super) fn pins(
         }
         let wrong = |message: String| UserError::in_text(source, line, 1, &message);
         let Some(via) = spines.get(&found.spine) else {
-            let message = format!("spine {} is not there; the fabric has {}", found.spine, spines.len());
+            let message =
+                format!("spine {} is not there; the fabric has {}", found.spine, spines.len());
             return Err(wrong(message));
         };
         for host in [found.src, found.dst] {
             if host >= graph.hosts {
-                return Err(wrong(format!("host {host} is not there; the fabric has {}", graph.hosts)));
+                return Err(wrong(format!(
+                    "host {host} is not there; the fabric has {}",
+                    graph.hosts
+                )));
             }
         }
         pins.push(Pin { src: HostId(found.src), dst: HostId(found.dst), via: *via });

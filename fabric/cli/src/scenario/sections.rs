@@ -134,8 +134,10 @@ fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
         Some("pinned") => Some(Pinned { file: file(section)?, case: section.text("case")? }),
         _ => None,
     };
-    let hash = section
-        .word("hash", &[("destination-qp", Hash::DestinationQp), ("five-tuple", Hash::FiveTuple)])?;
+    let hash = section.word(
+        "hash",
+        &[("destination-qp", Hash::DestinationQp), ("five-tuple", Hash::FiveTuple)],
+    )?;
     let flowlet_gap = match choice {
         Choice::Ecmp => None,
         _ => section.span("flowlet_gap")?,
@@ -310,8 +312,12 @@ fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
 /// Every key of every section and kind, for the documentation's test.
 #[cfg(test)]
 pub(super) fn all_keys() -> Vec<String> {
-    let text =
-        [include_str!("capture.rs"), include_str!("faults.rs"), include_str!("roce.rs"), include_str!("sections.rs")];
+    let text = [
+        include_str!("capture.rs"),
+        include_str!("faults.rs"),
+        include_str!("roce.rs"),
+        include_str!("sections.rs"),
+    ];
     let calls = [
         "get(\"",
         "word(\"",
@@ -331,7 +337,8 @@ pub(super) fn all_keys() -> Vec<String> {
         "share(section, \"",
         "hosts(&section, \"",
     ];
-    let code: String = text.map(|t| t.split("/// Every key of every section").next().unwrap_or("")).concat();
+    let code: String =
+        text.map(|t| t.split("/// Every key of every section").next().unwrap_or("")).concat();
     let mut keys = Vec::new();
     for call in calls {
         for (at, _) in code.match_indices(call) {

@@ -113,8 +113,7 @@ mod tests {
     /// without marks.
     #[test]
     fn one_cut_a_round_trip() {
-        let options =
-            DctcpOptions::at(Rate::from_gbps(100), 1_000, Span::from_micros(8));
+        let options = DctcpOptions::at(Rate::from_gbps(100), 1_000, Span::from_micros(8));
         assert_eq!(options.rate_ai, 1e9);
         let mut dctcp = Dctcp::new(options, 100e9);
         ack(&mut dctcp, 1, 10, true);

@@ -110,8 +110,8 @@ impl Hpcc {
             any = true;
             let sent = hop.sent_since(last) as f64 * 8e9 / nanoseconds as f64;
             let queue = hop.queue().min(last.queue()) as f64;
-            let load = sent / hop.rate()
-                + queue * self.line / hop.rate() / self.options.window as f64;
+            let load =
+                sent / hop.rate() + queue * self.line / hop.rate() / self.options.window as f64;
             if load > most {
                 (most, elapsed) = (load, nanoseconds);
             }

@@ -122,8 +122,15 @@ mod tests {
     fn ack(swift: &mut Swift, now_us: u64, rtt_us: u64) {
         let telemetry = Telemetry::default();
         let (now, rtt) = (Time(now_us * 1_000_000), Span::from_micros(rtt_us));
-        let feedback =
-            Feedback { now, acked: 0, newly: 1, next: 0, marked: false, rtt, telemetry: &telemetry };
+        let feedback = Feedback {
+            now,
+            acked: 0,
+            newly: 1,
+            next: 0,
+            marked: false,
+            rtt,
+            telemetry: &telemetry,
+        };
         swift.on_ack(&feedback);
     }
 

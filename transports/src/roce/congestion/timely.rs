@@ -112,8 +112,7 @@ impl Timely {
             self.rate = (self.rate * factor).max(options.rate_min);
             self.increases = 0;
         } else {
-            let step =
-                if self.increases < PATIENCE { options.rate_ai } else { options.rate_hai };
+            let step = if self.increases < PATIENCE { options.rate_ai } else { options.rate_hai };
             self.rate = (self.rate + step).min(self.line);
             self.increases += 1;
         }
