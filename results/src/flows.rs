@@ -1,7 +1,7 @@
 //! A record for every message.
 
 use fabric::probe::MessageRecord;
-use fabric::units::Time;
+use fabric::units::{Span, Time};
 
 use crate::columns::{Column, parquet};
 
@@ -14,6 +14,22 @@ pub struct FlowSet {
     pub workload: String,
     /// Messages.
     pub messages: Vec<MessageRecord>,
+    /// The ideal completion time of each.
+    pub ideals: Vec<Span>,
+}
+
+impl FlowSet {
+    /// `fct_us` or `slowdown` of a message that finished.
+    pub fn figure_of(&self, message: u32, figure: &str) -> Option<f64> {
+        let place = self.messages.iter().position(|m| m.id.0 == message)?;
+        let message = &self.messages[place];
+        let time = (message.acked != Time::NEVER).then(|| message.acked.since(message.posted))?;
+        match figure {
+            "fct_us" => Some(time.as_micros()),
+            "slowdown" => Some(time.0 as f64 / self.ideals.get(place)?.0.max(1) as f64),
+            _ => None,
+        }
+    }
 }
 
 /// All messages as a Parquet file: one row a message.
@@ -71,6 +87,12 @@ pub fn flows(sets: &[FlowSet]) -> Vec<u8> {
             "completion time: acked_ps - posted_ps",
             rows().map(|(_, m)| time(m.acked).map(|acked| acked - m.posted.0)),
         ),
+        Column::numbers(
+            "ideal_ps",
+            "ps",
+            "completion time in an empty fabric, without headers; fct_ps over it is the slowdown",
+            sets.iter().flat_map(|set| set.ideals.iter().map(|ideal| ideal.0)),
+        ),
     ];
     parquet("Ultraloom flows", columns)
 }
@@ -86,7 +108,9 @@ mod tests {
     #[test]
     fn flows_are_read_back() {
         let messages = record(&[Some(5), None]).messages;
-        let set = FlowSet { variant: "uec".into(), workload: "all-reduce".into(), messages };
+        let ideals = vec![Span::from_micros(2); 2];
+        let (variant, workload) = ("uec".into(), "all-reduce".into());
+        let set = FlowSet { variant, workload, messages, ideals };
         let file = bytes::Bytes::from(flows(&[set.clone(), set]));
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         let schema = reader.schema().clone();

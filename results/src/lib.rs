@@ -5,6 +5,7 @@
 //! # Map of the code
 //! - [`summary`]: figures of a run, of its variants and workloads, with the JSON names
 //! - [`distribution`]: percentiles and histograms of completion times
+//! - [`claims`]: what a scenario says of its results, and whether it holds
 //! - [`table`]: variants side by side, for people
 //! - [`flows`], [`ports`]: columnar records (Parquet), with meanings and units in the file
 //! - [`pcapng`]: captured frames
@@ -12,6 +13,7 @@
 //! - [`fidelity`], [`fidelity_plot`]: our figures beside a reference's
 //! - [`unfinished`]: what a run that ended early still owed
 
+pub mod claims;
 mod columns;
 pub mod distribution;
 pub mod fidelity;

@@ -4,7 +4,8 @@ use fabric::probe::{EndpointCounters, PortCounters, RunRecord};
 use fabric::units::{Span, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::distribution::{Percentiles, completion_times};
+use crate::claims::Verdict;
+use crate::distribution::{Percentiles, completion_times, fairness, slowdowns};
 
 /// A whole run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct RunSummary {
     pub version: String,
     /// One a variant, in the scenario's order.
     pub variants: Vec<VariantSummary>,
+    /// Whether the scenario's claims hold.
+    #[serde(default)]
+    pub claims: Vec<Verdict>,
 }
 
 /// A variant: its figures over all of its workloads, and those of each.
@@ -50,6 +54,12 @@ pub struct Figures {
     pub completed: u64,
     /// Completion times, each from its own start, in microseconds.
     pub fct_us: Percentiles,
+    /// Completion times over those of an empty fabric without headers.
+    #[serde(default)]
+    pub slowdown: Percentiles,
+    /// Jain's index of the rates of messages.
+    #[serde(default)]
+    pub fairness: f64,
     /// From zero to the last completion, in microseconds.
     pub makespan_us: f64,
     /// Packets.
@@ -149,6 +159,8 @@ pub struct CollectiveShape {
 pub struct Context {
     /// Messages that the workload has.
     pub messages: u64,
+    /// The ideal completion time of each message that was posted.
+    pub ideals: Vec<Span>,
     /// The collective, if it is one.
     pub collective: Option<CollectiveShape>,
     /// Seconds of running.
@@ -174,6 +186,8 @@ impl Figures {
             flows: context.messages,
             completed,
             fct_us: Percentiles::of(&times),
+            slowdown: Percentiles::of_numbers(&slowdowns(&record.messages, &context.ideals)),
+            fairness: fairness(&record.messages),
             makespan_us: makespan.as_micros(),
             packets: packets(record),
             collective: shape.map(|shape| collective(record, shape)),
@@ -182,8 +196,9 @@ impl Figures {
         }
     }
 
-    /// The figures of several runs together; `times` are the completion times of all, sorted.
-    pub fn together(parts: &[&Figures], times: &[Span]) -> Figures {
+    /// The figures of several runs together; `times` are the completion times of all, sorted, and
+    /// `slowdowns` likewise.
+    pub fn together(parts: &[&Figures], times: &[Span], slowdowns: &[f64]) -> Figures {
         let mut packets = Packets::default();
         let mut engine = EngineFigures::default();
         let mut digest = 0u128;
@@ -197,6 +212,9 @@ impl Figures {
             flows: parts.iter().map(|part| part.flows).sum(),
             completed: parts.iter().map(|part| part.completed).sum(),
             fct_us: Percentiles::of(times),
+            slowdown: Percentiles::of_numbers(slowdowns),
+            fairness: parts.iter().map(|part| part.fairness).sum::<f64>()
+                / parts.len().max(1) as f64,
             makespan_us: parts.iter().map(|part| part.makespan_us).sum(),
             packets,
             collective: parts.iter().find_map(|part| part.collective.clone()),
@@ -369,7 +387,13 @@ pub(crate) mod tests {
         let workload = WorkloadSummary { name: "all-reduce".into(), figures: figures.clone() };
         let variant = VariantSummary { name: "uec".into(), figures, workloads: vec![workload] };
         let summary =
-            RunSummary { name: "n".into(), seed: 1, version: "0".into(), variants: vec![variant] };
+            RunSummary {
+                name: "n".into(),
+                seed: 1,
+                version: "0".into(),
+                variants: vec![variant],
+                claims: Vec::new(),
+            };
         let json = summary.to_json();
         assert_eq!(serde_json::from_str::<RunSummary>(&json).unwrap(), summary);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -380,6 +404,8 @@ pub(crate) mod tests {
             "flows",
             "completed",
             "fct_us",
+            "slowdown",
+            "fairness",
             "makespan_us",
             "packets",
             "collective",
@@ -416,7 +442,7 @@ pub(crate) mod tests {
         let one = Figures::of(&record(&[Some(5)]), &context(1));
         let two = Figures::of(&record(&[Some(7), Some(9)]), &context(2));
         let times = [5, 7, 9].map(Span::from_micros);
-        let both = Figures::together(&[&one, &two], &times);
+        let both = Figures::together(&[&one, &two], &times, &[]);
         assert_eq!((both.flows, both.packets.new, both.engine.hops), (3, 14, 200));
         assert_eq!((both.fct_us.p50, both.makespan_us), (7.0, 10.0 + 14.0));
     }

@@ -16,7 +16,7 @@ fn of_collective(figures: &Figures, value: fn(&CollectiveFigures) -> f64) -> Opt
     figures.collective.as_ref().map(value)
 }
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 21] = [
     Row { label: "collective time, us", value: |f| of_collective(f, |c| c.time_us), decimals: 1 },
     Row {
         label: "algorithm bandwidth, Gb/s",
@@ -34,6 +34,10 @@ const ROWS: [Row; 17] = [
     Row { label: "completion p50, us", value: |f| Some(f.fct_us.p50), decimals: 1 },
     Row { label: "completion p99, us", value: |f| Some(f.fct_us.p99), decimals: 1 },
     Row { label: "completion max, us", value: |f| Some(f.fct_us.max), decimals: 1 },
+    Row { label: "slowdown p50", value: |f| Some(f.slowdown.p50), decimals: 2 },
+    Row { label: "slowdown p99", value: |f| Some(f.slowdown.p99), decimals: 2 },
+    Row { label: "slowdown p99.9", value: |f| Some(f.slowdown.p999), decimals: 2 },
+    Row { label: "fairness (Jain)", value: |f| Some(f.fairness), decimals: 3 },
     Row { label: "makespan, us", value: |f| Some(f.makespan_us), decimals: 1 },
     Row { label: "data packets", value: |f| Some(f.packets.new as f64), decimals: 0 },
     Row { label: "retransmissions", value: |f| Some(f.packets.retransmitted as f64), decimals: 0 },

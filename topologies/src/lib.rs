@@ -5,7 +5,8 @@
 //! # Map of the code
 //! - [`clos`]: trees of one to three tiers; [`build`]: fat tree, leaf-spine, single switch, dumbbell
 //! - [`htsim_topo`]: the reference simulator's `.topo` files; [`ns3_topo`]: those of the HPCC authors' model
-//! - [`properties`]: diameter, base round trip; [`check`]: every route arrives
+//! - [`properties`]: diameter, base round trip; [`ideal`]: what slowdowns are measured against;
+//!   [`check`]: every route arrives
 //! - [`partition`]: nodes to shards; [`placement`]: ranks to hosts; [`links`]: links by name
 //! - [`text`]: positions in files and nearest words, for errors
 
@@ -14,6 +15,7 @@ pub mod check;
 pub mod clos;
 pub mod error;
 pub mod htsim_topo;
+pub mod ideal;
 pub mod links;
 pub mod ns3_topo;
 pub mod partition;

@@ -7,10 +7,11 @@ use std::time::Instant;
 use fabric::assemble::{Parts, assemble};
 use fabric::engine::Progress;
 use fabric::ids::HostId;
-use fabric::probe::RunRecord;
+use fabric::probe::{MessageRecord, RunRecord};
 use fabric::run::Run;
 use fabric::units::{Span, Time};
-use results::distribution::completion_times;
+use results::claims;
+use results::distribution::{completion_times, slowdowns};
 use results::flows::FlowSet;
 use results::plot::{Curve, Panel};
 use results::ports::PortSet;
@@ -18,6 +19,7 @@ use results::summary::{
     CollectiveShape, Context, Figures, RunSummary, VariantSummary, WorkloadSummary,
 };
 use results::unfinished::unfinished;
+use topologies::ideal::Ideal;
 use topologies::partition::partition;
 use transports::AnyEndpoint;
 use workloads::{AnyProgram, Workload as Programs};
@@ -88,6 +90,7 @@ pub fn execute(
             seed: scenario.seed,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             variants: Vec::new(),
+            claims: Vec::new(),
         },
         flows: Vec::new(),
         ports: Vec::new(),
@@ -103,6 +106,10 @@ pub fn execute(
             break;
         }
     }
+    if !outcome.interrupted {
+        outcome.summary.claims =
+            claims::judge(&scenario.claims, &outcome.summary, &outcome.flows);
+    }
     Ok(outcome)
 }
 
@@ -115,10 +122,12 @@ fn run_variant(
 ) -> Result<(), UserError> {
     let mut workloads = Vec::new();
     let mut times: Vec<Span> = Vec::new();
+    let mut slow: Vec<f64> = Vec::new();
     for (place, workload) in variant.workloads.iter().enumerate() {
         let (record, context) = run_one(scenario, variant, workload, prepared, settings)?;
         let own = completion_times(&record.messages);
         times.extend(&own);
+        slow.extend(slowdowns(&record.messages, &context.ideals));
         if outcome.panels.len() <= place {
             outcome.panels.push(Panel { title: workload.name.clone(), curves: Vec::new() });
         }
@@ -128,16 +137,18 @@ fn run_variant(
         }
         let figures = Figures::of(&record, &context);
         workloads.push(WorkloadSummary { name: workload.name.clone(), figures });
-        keep(variant, workload, prepared, record, outcome);
+        keep(variant, workload, prepared, record, context.ideals, outcome);
         if STOP.load(Ordering::Relaxed) {
             break;
         }
     }
     times.sort_unstable();
+    slow.sort_unstable_by(f64::total_cmp);
     let figures = match workloads.as_slice() {
         [only] => only.figures.clone(),
         several => {
-            Figures::together(&several.iter().map(|w| &w.figures).collect::<Vec<_>>(), &times)
+            let parts: Vec<&Figures> = several.iter().map(|w| &w.figures).collect();
+            Figures::together(&parts, &times, &slow)
         }
     };
     outcome.summary.variants.push(VariantSummary {
@@ -154,6 +165,7 @@ fn keep(
     workload: &Workload,
     prepared: &Prepared,
     record: RunRecord,
+    ideals: Vec<Span>,
     outcome: &mut Outcome,
 ) {
     let name = |node| prepared.graph.name(node);
@@ -170,6 +182,7 @@ fn keep(
         variant: variant.name.clone(),
         workload: workload.name.clone(),
         messages: record.messages,
+        ideals,
     });
 }
 
@@ -195,6 +208,9 @@ fn run_one(
     context.wall_s = start.elapsed().as_secs_f64();
     drop(display);
     context.peak_rss_bytes = peak_rss_bytes();
+    let ideal = Ideal::new(&prepared.graph, prepared.behaviour.fabric.host_latency);
+    let of = |message: &MessageRecord| ideal.completion(message.src, message.dst, message.bytes);
+    context.ideals = record.messages.iter().map(of).collect();
     Ok((record, context))
 }
 

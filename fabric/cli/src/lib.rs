@@ -26,7 +26,7 @@ use args::{Cli, Command, Output, Run};
 use error::UserError;
 use execute::{Outcome, STOP, Settings};
 
-/// Some flows did not finish, or figures do not agree.
+/// Some flows did not finish, figures do not agree, or a claim is missed.
 const UNFINISHED: u8 = 1;
 /// Something the user has to mend.
 const WRONG: u8 = 2;
@@ -71,6 +71,9 @@ pub fn run(arguments: &Run) -> Result<ExitCode, UserError> {
     match arguments.output {
         Output::Human => {
             print!("{}", results::table::table(&outcome.summary));
+            for claim in outcome.summary.claims.iter().filter(|claim| claim.holds) {
+                println!("{}", claim.line());
+            }
             println!("\nrecords, plots and summary: {}", place.display());
         }
         Output::Json => println!("{}", outcome.summary.to_json()),
@@ -89,10 +92,14 @@ fn verdict(outcome: &Outcome) -> ExitCode {
     for text in &outcome.unfinished {
         eprintln!("unfinished: {text}");
     }
+    let missed: Vec<_> = outcome.summary.claims.iter().filter(|claim| !claim.holds).collect();
+    for claim in &missed {
+        eprintln!("claim {}", claim.line());
+    }
     if outcome.interrupted {
         eprintln!("interrupted: what was finished is kept");
         ExitCode::from(INTERRUPTED)
-    } else if outcome.unfinished.is_empty() {
+    } else if outcome.unfinished.is_empty() && missed.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(UNFINISHED)

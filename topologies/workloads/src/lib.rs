@@ -8,7 +8,7 @@
 //! - [`matrix`]: connection matrices (`.cm`), read with exact places in every error
 //! - [`ns3_flows`]: flow files of the HPCC authors' model
 //! - [`flows`]: the program that plays flows with start times and triggers
-//! - [`patterns`]: permutation and incast as flows
+//! - [`patterns`]: permutation and incast as flows; [`poisson`]: flows that arrive at random
 //! - [`ring`]: ring all-reduce; [`all_to_all`]: all-to-all with bounded messages in flight
 //! - [`collective`]: algorithm and bus bandwidth
 
@@ -20,6 +20,7 @@ pub mod flows;
 pub mod matrix;
 pub mod ns3_flows;
 pub mod patterns;
+pub mod poisson;
 pub mod ring;
 
 use fabric::ids::{HostId, MessageId};

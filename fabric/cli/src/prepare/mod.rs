@@ -26,11 +26,12 @@ use topologies::text::TextError;
 use topologies::{htsim_topo, ns3_topo};
 use transports::uet::config::{Delivery, Operation};
 use workloads::matrix::{self, Matrix};
+use workloads::poisson::{Arrivals, Sizes, poisson};
 use workloads::{all_to_all, flows, ns3_flows, patterns, ring};
 
 use crate::error::{Source, UserError};
 use crate::scenario::model::{
-    File, Profile, Ranks, Topology, TopologyKind, Variant, Workload, WorkloadKind,
+    File, FlowSizes, Profile, Ranks, Topology, TopologyKind, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree;
 use behaviour::{Behaviour, TransportConfig};
@@ -48,6 +49,8 @@ pub struct Prepared {
     pub capture: Option<Capture>,
     /// Matrices that workloads name, by path.
     matrices: BTreeMap<PathBuf, Matrix>,
+    /// Distributions of sizes that workloads name, by path.
+    sizes: BTreeMap<PathBuf, Sizes>,
 }
 
 /// What stands for files that need not be there.
@@ -97,6 +100,7 @@ impl Prepared {
                 files.matrices.insert(file.path.clone(), matrix);
             }
         }
+        let sizes = sizes(variant, &files)?;
         let nodes = files.matrices.values().map(|matrix| matrix.nodes).max();
         let graph = graph(variant, nodes.unwrap_or(DEFAULT_HOSTS), &files)?;
         let mut behaviour = Behaviour::new(variant, &graph)?;
@@ -115,7 +119,7 @@ impl Prepared {
         let capture = variant.capture.as_ref().map(|asked| capture::capture(asked, &graph));
         let capture = capture.transpose()?;
         let matrices = files.matrices;
-        let prepared = Prepared { graph, behaviour, faults, capture, matrices };
+        let prepared = Prepared { graph, behaviour, faults, capture, matrices, sizes };
         for workload in &variant.workloads {
             prepared.workload(workload, 0)?;
         }
@@ -157,6 +161,17 @@ impl Prepared {
             WorkloadKind::Permutation { bytes, seed } => {
                 Ok(flows::flows(&patterns::permutation(hosts, *bytes, *seed), hosts))
             }
+            WorkloadKind::Poisson { sizes, load, duration, seed } => {
+                let sizes = match sizes {
+                    FlowSizes::WebSearch => Sizes::websearch(),
+                    FlowSizes::Fixed(bytes) => Sizes::fixed(*bytes),
+                    FlowSizes::File(file) => self.sizes[&file.path].clone(),
+                };
+                let (load, duration, seed) = (*load, *duration, *seed);
+                let arrivals = Arrivals { load, rate: self.graph.links[0].rate, duration, seed };
+                let matrix = poisson(hosts, &sizes, &arrivals).map_err(wrong)?;
+                Ok(flows::flows(&matrix, hosts))
+            }
             WorkloadKind::Incast { bytes, senders, receiver } => {
                 let senders = senders.unwrap_or(hosts - 1);
                 let matrix = patterns::incast(hosts, senders, *receiver, *bytes).map_err(wrong)?;
@@ -181,9 +196,10 @@ impl Prepared {
                 let flows = &self.matrices[&file.path].connections;
                 (flows.iter().map(|flow| flow.bytes).max().unwrap_or(0), false)
             }
-            WorkloadKind::Permutation { bytes, .. } | WorkloadKind::Incast { bytes, .. } => {
-                (*bytes, false)
-            }
+            WorkloadKind::Permutation { bytes, .. }
+            | WorkloadKind::Incast { bytes, .. }
+            | WorkloadKind::Poisson { sizes: FlowSizes::Fixed(bytes), .. } => (*bytes, false),
+            WorkloadKind::Poisson { .. } => (u64::MAX, false),
             WorkloadKind::AllReduce { bytes, .. } | WorkloadKind::AllToAll { bytes, .. } => {
                 (*bytes, true)
             }
@@ -216,6 +232,21 @@ impl Prepared {
         }
         Ok(())
     }
+}
+
+/// The distributions of sizes that the workloads of a variant name.
+fn sizes(variant: &Variant, files: &Files) -> Result<BTreeMap<PathBuf, Sizes>, UserError> {
+    let mut found = BTreeMap::new();
+    for workload in &variant.workloads {
+        if let WorkloadKind::Poisson { sizes: FlowSizes::File(file), .. } = &workload.kind {
+            let source = files.read(file)?;
+            let sizes = Sizes::parse(&source.text).map_err(|error| {
+                UserError::in_text(&source, error.line, error.column, &error.message)
+            })?;
+            found.insert(file.path.clone(), sizes);
+        }
+    }
+    Ok(found)
 }
 
 fn read_matrix(file: &File, files: &Files) -> Result<Matrix, UserError> {

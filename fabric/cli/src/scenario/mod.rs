@@ -2,11 +2,12 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `capture`, `faults`, `roce`, `uet`: those with a
+//! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `uet`: those with a
 //!   file of their own
 //! - [`model`]: the scenario as data
 
 mod capture;
+mod claim;
 mod faults;
 pub mod model;
 mod roce;
@@ -74,7 +75,8 @@ pub fn from_source(
         .iter()
         .map(|(name, table)| sections::variant(name, &root.clone().overlaid(table), seed))
         .collect::<Result<Vec<Variant>, UserError>>()?;
-    Ok(Scenario { name, seed, variants, resolved })
+    let claims = claim::claims(&top, &variants)?;
+    Ok(Scenario { name, seed, variants, claims, resolved })
 }
 
 /// The names and overrides of the variants, taken out of the tree; one without overrides if there are

@@ -6,6 +6,7 @@ use fabric::config::Choice;
 use fabric::fault::{Change, Direction};
 use fabric::link::{FrameErrors, LlrConfig};
 use fabric::units::{Rate, Ratio, Span};
+use results::claims::Claim;
 use topologies::placement::Placement;
 use transports::roce::config::{Operation, Preset, QpScope};
 
@@ -21,6 +22,8 @@ pub struct Scenario {
     pub seed: u64,
     /// What is compared.
     pub variants: Vec<Variant>,
+    /// What it says of its own results.
+    pub claims: Vec<Claim>,
     /// The scenario after all overrides, as TOML.
     pub resolved: String,
 }
@@ -326,6 +329,17 @@ pub enum WorkloadKind {
         /// Which permutation.
         seed: u64,
     },
+    /// Flows that arrive at random.
+    Poisson {
+        /// Their sizes.
+        sizes: FlowSizes,
+        /// Bandwidth asked for over that of the hosts' links.
+        load: f64,
+        /// Flows arrive up to then.
+        duration: Span,
+        /// Which draws.
+        seed: u64,
+    },
     /// Many hosts send to one.
     Incast {
         /// Bytes of each flow.
@@ -351,6 +365,17 @@ pub enum WorkloadKind {
         /// Ranks.
         ranks: Ranks,
     },
+}
+
+/// Sizes of flows that arrive at random.
+#[derive(Clone, Debug)]
+pub enum FlowSizes {
+    /// Web search.
+    WebSearch,
+    /// All the same.
+    Fixed(u64),
+    /// A file of sizes and shares.
+    File(File),
 }
 
 /// Ranks and where they sit.

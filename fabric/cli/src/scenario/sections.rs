@@ -8,7 +8,7 @@ use topologies::placement::Placement;
 
 use crate::error::UserError;
 use crate::scenario::model::{
-    Convergence, File, Hash, LinkOptions, Pinned, Profile, Ranks, RoutingOptions, SwitchOptions,
+    Convergence, File, FlowSizes, Hash, LinkOptions, Pinned, Profile, Ranks, RoutingOptions, SwitchOptions,
     Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
@@ -21,7 +21,7 @@ pub(super) const MANY: u64 = 16 << 20;
 pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, UserError> {
     let top = Section::new("", table);
     // Read by the caller, and known here so that they are not called unknown.
-    let _ = (top.get("name"), top.get("seed"));
+    let _ = (top.get("name"), top.get("seed"), top.get("claim"));
     let profile = top.word(
         "profile",
         &[
@@ -243,14 +243,16 @@ fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
 enum Load {
     Matrix,
     Permutation,
+    Poisson,
     Incast,
     AllReduce,
     AllToAll,
 }
 
-const LOADS: [(&str, Load); 5] = [
+const LOADS: [(&str, Load); 6] = [
     ("matrix", Load::Matrix),
     ("permutation", Load::Permutation),
+    ("poisson", Load::Poisson),
     ("incast", Load::Incast),
     ("all-reduce", Load::AllReduce),
     ("all-to-all", Load::AllToAll),
@@ -279,6 +281,7 @@ fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, U
             bytes: bytes()?,
             seed: section.count("permutation_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
         },
+        Load::Poisson => poisson(section, item, seed)?,
         Load::Incast => WorkloadKind::Incast {
             bytes: bytes()?,
             senders: section.count("senders", 1, MANY)?.map(|senders| senders as u32),
@@ -294,6 +297,31 @@ fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, U
     section.finish()?;
     let name = name.or(kind_name).unwrap_or_default();
     Ok(Workload { name, kind, origin: Some(item.origin.clone()) })
+}
+
+fn poisson(section: &Section<'_>, item: &Item, seed: u64) -> Result<WorkloadKind, UserError> {
+    #[derive(Clone, Copy)]
+    enum Kind {
+        WebSearch,
+        Fixed,
+        File,
+    }
+    let missing =
+        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
+    let kinds = [("websearch", Kind::WebSearch), ("fixed", Kind::Fixed), ("file", Kind::File)];
+    let sizes = match section.word("sizes", &kinds)?.unwrap_or(Kind::WebSearch) {
+        Kind::WebSearch => FlowSizes::WebSearch,
+        Kind::Fixed => FlowSizes::Fixed(section.bytes("bytes")?.ok_or_else(|| missing("bytes"))?),
+        Kind::File if section.get("file").is_none() => return Err(missing("file")),
+        Kind::File => FlowSizes::File(file(section)?),
+    };
+    let load = section.ratio("load", 1.0)?.ok_or_else(|| missing("load"))?;
+    Ok(WorkloadKind::Poisson {
+        sizes,
+        load: load.as_f64(),
+        duration: section.span("duration")?.ok_or_else(|| missing("duration"))?,
+        seed: section.count("traffic_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
+    })
 }
 
 fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
@@ -314,6 +342,7 @@ fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
 pub(super) fn all_keys() -> Vec<String> {
     let text = [
         include_str!("capture.rs"),
+        include_str!("claim.rs"),
         include_str!("faults.rs"),
         include_str!("roce.rs"),
         include_str!("sections.rs"),

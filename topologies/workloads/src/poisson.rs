@@ -1,0 +1,214 @@
+//! Flows that arrive at random: Poisson arrivals between random hosts, sizes from a distribution.
+
+use fabric::ids::HostId;
+use fabric::rng::SplitMix64;
+use fabric::units::{Rate, Span, Time};
+use topologies::text::{TextError, words};
+
+use crate::matrix::{Connection, Matrix, Start};
+
+/// Most flows of one workload.
+const MOST_FLOWS: f64 = 16e6;
+
+/// A distribution of flow sizes: bytes and the share of flows that are not larger, linear in between.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Sizes(Vec<(f64, f64)>);
+
+impl Sizes {
+    /// Web search (DCTCP, SIGCOMM 2010), as the HPCC authors use it (`formats.md`).
+    pub fn websearch() -> Sizes {
+        Sizes(vec![
+            (0.0, 0.0),
+            (10e3, 0.15),
+            (20e3, 0.20),
+            (30e3, 0.30),
+            (50e3, 0.40),
+            (80e3, 0.53),
+            (200e3, 0.60),
+            (1e6, 0.70),
+            (2e6, 0.80),
+            (5e6, 0.90),
+            (10e6, 0.97),
+            (30e6, 1.0),
+        ])
+    }
+
+    /// All flows have `bytes`.
+    pub fn fixed(bytes: u64) -> Sizes {
+        Sizes(vec![(bytes as f64, 0.0), (bytes as f64, 1.0)])
+    }
+
+    /// Reads lines of `BYTES PERCENT`, growing in both, the last at 100 %.
+    ///
+    /// # Errors
+    /// [`TextError`] with the line and column of what is wrong.
+    pub fn parse(text: &str) -> Result<Sizes, TextError> {
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        let whole = |message: &str| TextError { line: 0, column: 0, message: message.to_owned() };
+        for (number, line) in text.lines().enumerate() {
+            let line = words(line, number + 1);
+            let [bytes, percent] = line.as_slice() else {
+                if let Some(first) = line.first() {
+                    return Err(TextError::at(first, "expected `BYTES PERCENT`"));
+                }
+                continue;
+            };
+            let size = bytes.number("the size")? as f64;
+            let share = percent.text.parse::<f64>().ok().filter(|s| (0.0..=100.0).contains(s));
+            let Some(share) = share else {
+                let message = format!("the share is `{}`; expected 0 to 100", percent.text);
+                return Err(TextError::at(percent, message));
+            };
+            let grows = points.last().is_none_or(|(b, s)| *b <= size && *s <= share / 100.0);
+            if !grows {
+                return Err(TextError::at(bytes, "sizes and shares must grow from line to line"));
+            }
+            if points.is_empty() && share > 0.0 {
+                points.push((0.0, 0.0));
+            }
+            points.push((size, share / 100.0));
+        }
+        match points.last() {
+            Some((bytes, 1.0)) if *bytes >= 1.0 => Ok(Sizes(points)),
+            _ => Err(whole("the last line must have at least one byte and 100 percent")),
+        }
+    }
+
+    /// Mean size in bytes.
+    pub fn mean(&self) -> f64 {
+        let parts = self.0.windows(2);
+        parts.map(|pair| (pair[1].1 - pair[0].1) * (pair[0].0 + pair[1].0) / 2.0).sum()
+    }
+
+    /// The size at the share `at`, from 0 to 1.
+    fn at(&self, at: f64) -> u64 {
+        let next = self.0.iter().position(|(_, share)| *share >= at).unwrap_or(self.0.len() - 1);
+        let (bytes, share) = self.0[next];
+        let size = match next.checked_sub(1).map(|before| self.0[before]) {
+            Some((below, from)) if share > from => {
+                below + (bytes - below) * (at - from) / (share - from)
+            }
+            _ => bytes,
+        };
+        (size as u64).max(1)
+    }
+}
+
+/// Arrivals.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Arrivals {
+    /// Bandwidth asked for over that of the hosts' links.
+    pub load: f64,
+    /// Rate of a host's link.
+    pub rate: Rate,
+    /// Flows arrive from time zero up to this.
+    pub duration: Span,
+    /// Which draws.
+    pub seed: u64,
+}
+
+/// Flows between random pairs of different hosts.
+///
+/// # Errors
+/// A sentence, when there would be no flow or too many.
+pub fn poisson(hosts: u32, sizes: &Sizes, arrivals: &Arrivals) -> Result<Matrix, String> {
+    let Arrivals { load, rate, duration, seed } = *arrivals;
+    let bits = sizes.mean() * 8.0;
+    let flows_a_ps = load * rate.bits_per_second() as f64 * f64::from(hosts) / bits / 1e12;
+    let expected = flows_a_ps * duration.0 as f64;
+    if expected > MOST_FLOWS {
+        return Err(format!("about {expected:.0} flows would arrive; at most {MOST_FLOWS} are possible"));
+    }
+    let mut numbers = SplitMix64::new(seed);
+    let mut share = || (numbers.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+    let mut connections = Vec::new();
+    let mut now = 0.0;
+    loop {
+        now += -ln(1.0 - share()) / flows_a_ps;
+        if now >= duration.0 as f64 {
+            break;
+        }
+        let src = (share() * f64::from(hosts)) as u32;
+        let other = (share() * f64::from(hosts - 1)) as u32;
+        let dst = if other < src { other } else { other + 1 };
+        connections.push(Connection {
+            id: connections.len() as u64 + 1,
+            shares_id: false,
+            src: HostId(src),
+            dst: HostId(dst),
+            bytes: sizes.at(share()),
+            start: Start::At(Time(now as u64)),
+            send_done: None,
+            recv_done: None,
+            line: 0,
+        });
+    }
+    if connections.is_empty() {
+        return Err(format!("no flow arrives within {duration}: {expected:.2} are expected"));
+    }
+    Ok(Matrix { nodes: hosts, connections, triggers: Vec::new() })
+}
+
+/// Natural logarithm of a positive number by `+ − × ÷` alone, so that every machine gets the same.
+fn ln(value: f64) -> f64 {
+    let bits = value.to_bits();
+    let exponent = (bits >> 52) as i32 - 1_023;
+    let mantissa = f64::from_bits((bits & ((1 << 52) - 1)) | (1_023 << 52));
+    let ratio = (mantissa - 1.0) / (mantissa + 1.0);
+    let (mut power, mut sum) = (ratio, 0.0);
+    for term in 0..24u32 {
+        sum += power / f64::from(2 * term + 1);
+        power *= ratio * ratio;
+    }
+    2.0 * sum + f64::from(exponent) * std::f64::consts::LN_2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The logarithm is the usual one.
+        #[test]
+        fn logarithms_are_right(value in 1e-15f64..1e15) {
+            prop_assert!((ln(value) - value.ln()).abs() < 1e-13 * (1.0 + value.ln().abs()));
+        }
+    }
+
+    /// Sizes follow the distribution, arrivals the load: 1.7 MB on average for web search.
+    #[test]
+    fn load_and_sizes_are_as_asked() {
+        let sizes = Sizes::websearch();
+        assert!((sizes.mean() - 1.7e6).abs() < 0.1e6, "{}", sizes.mean());
+        assert_eq!((sizes.at(0.15), sizes.at(0.65), sizes.at(1.0)), (10_000, 600_000, 30_000_000));
+        let rate = Rate::from_gbps(100);
+        let arrivals = Arrivals { load: 0.5, rate, duration: Span::from_millis(20), seed: 3 };
+        let matrix = poisson(64, &sizes, &arrivals).unwrap();
+        let bytes: u64 = matrix.connections.iter().map(|flow| flow.bytes).sum();
+        let load = bytes as f64 * 8.0 / (0.02 * 64.0 * 100e9);
+        assert!((load - 0.5).abs() < 0.03, "{load}");
+        assert!(matrix.connections.iter().all(|flow| flow.src != flow.dst));
+        let few = matrix.connections.iter().filter(|flow| flow.bytes <= 80_000).count();
+        let share = few as f64 / matrix.connections.len() as f64;
+        assert!((share - 0.53).abs() < 0.02, "{share}");
+        assert_eq!(poisson(64, &sizes, &arrivals).unwrap(), matrix, "the seed decides");
+    }
+
+    /// A file of sizes is read; mistakes name their place.
+    #[test]
+    fn a_distribution_is_read() {
+        let sizes = Sizes::parse("1000 50\n# half of them\n3000 100\n").unwrap();
+        assert_eq!((sizes.mean(), sizes.at(0.25), sizes.at(0.75)), (1_250.0, 500, 2_000));
+        assert_eq!(Sizes::fixed(77).at(0.4), 77);
+        for (text, expected) in [
+            ("1000 50\n500 100\n", "2:1: sizes and shares must grow"),
+            ("1000 half\n", "1:6: the share is `half`; expected 0 to 100"),
+            ("1000 50\n", "0:0: the last line must have"),
+            ("1000\n", "1:1: expected `BYTES PERCENT`"),
+        ] {
+            let error = Sizes::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}
