@@ -4,6 +4,7 @@ use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
 use fabric::packet::Packet;
 
 use crate::roce::Roce;
+use crate::sprayed::Sprayed;
 use crate::uet::Uet;
 use crate::uet::congestion::Constant;
 use crate::uet::dctcp::Dctcp;
@@ -53,4 +54,6 @@ transports! {
     UetConstant(Uet<Constant>),
     /// RoCEv2.
     Roce(Roce),
+    /// NDP, SRD-like, STrack-like.
+    Sprayed(Sprayed),
 }

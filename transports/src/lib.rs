@@ -6,6 +6,7 @@
 //! # Map of the code
 //! - [`uet`]: Ultra Ethernet Transport
 //! - [`roce`]: RDMA over converged Ethernet, version 2
+//! - [`sprayed`]: NDP, and what is known of SRD and STrack
 //! - [`any`]: one type for all of them
 //! - [`wire`]: the bytes of what they send
 //! - [`common`]: what they share
@@ -13,6 +14,7 @@
 pub mod any;
 pub mod common;
 pub mod roce;
+pub mod sprayed;
 pub mod uet;
 pub mod wire;
 
