@@ -50,7 +50,8 @@ pub struct Verdict {
 impl Verdict {
     /// One line for people.
     pub fn line(&self) -> String {
-        let bound = |bound: Option<f64>, none: &str| bound.map_or(none.to_owned(), |b| b.to_string());
+        let bound =
+            |bound: Option<f64>, none: &str| bound.map_or(none.to_owned(), |b| b.to_string());
         let found = self.value.map_or("no figure".to_owned(), |value| format!("{value:.4}"));
         let range = format!("{} to {}", bound(self.least, "any"), bound(self.most, "any"));
         let verdict = if self.holds { "holds" } else { "MISSED" };
@@ -76,10 +77,7 @@ fn begin<'a>(text: &'a str, names: &[String], ends: &[char]) -> Option<(&'a str,
     Some((name, end, &rest[1..]))
 }
 
-fn parts<'a>(
-    metric: &'a str,
-    shape: &BTreeMap<String, Vec<String>>,
-) -> Result<Parts<'a>, String> {
+fn parts<'a>(metric: &'a str, shape: &BTreeMap<String, Vec<String>>) -> Result<Parts<'a>, String> {
     let variants: Vec<String> = shape.keys().cloned().collect();
     let Some((variant, end, rest)) = begin(metric, &variants, &['.', '/']) else {
         let known = variants.join(", ");

@@ -20,8 +20,7 @@ pub fn completion_times(messages: &[MessageRecord]) -> Vec<Span> {
 
 /// Completion time of each finished message over its ideal, sorted; `ideals` are those of all messages.
 pub fn slowdowns(messages: &[MessageRecord], ideals: &[Span]) -> Vec<f64> {
-    let finished =
-        messages.iter().zip(ideals).filter(|(message, _)| message.acked != Time::NEVER);
+    let finished = messages.iter().zip(ideals).filter(|(message, _)| message.acked != Time::NEVER);
     let slowdown = |(message, ideal): (&MessageRecord, &Span)| {
         message.acked.since(message.posted).0 as f64 / ideal.0.max(1) as f64
     };

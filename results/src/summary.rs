@@ -386,14 +386,13 @@ pub(crate) mod tests {
         let figures = Figures::of(&record(&[]), &Context { messages: 0, ..Context::default() });
         let workload = WorkloadSummary { name: "all-reduce".into(), figures: figures.clone() };
         let variant = VariantSummary { name: "uec".into(), figures, workloads: vec![workload] };
-        let summary =
-            RunSummary {
-                name: "n".into(),
-                seed: 1,
-                version: "0".into(),
-                variants: vec![variant],
-                claims: Vec::new(),
-            };
+        let summary = RunSummary {
+            name: "n".into(),
+            seed: 1,
+            version: "0".into(),
+            variants: vec![variant],
+            claims: Vec::new(),
+        };
         let json = summary.to_json();
         assert_eq!(serde_json::from_str::<RunSummary>(&json).unwrap(), summary);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -107,8 +107,7 @@ pub fn execute(
         }
     }
     if !outcome.interrupted {
-        outcome.summary.claims =
-            claims::judge(&scenario.claims, &outcome.summary, &outcome.flows);
+        outcome.summary.claims = claims::judge(&scenario.claims, &outcome.summary, &outcome.flows);
     }
     Ok(outcome)
 }

@@ -239,7 +239,10 @@ fn impossible_faults_are_refused() {
         assert!(message.contains(part), "{part} in {message}");
     }
     for (routing, part) in [
-        ("{ kind = \"adaptive\" }", "expected ecmp, least-queue, two-choices, round-robin or pinned"),
+        (
+            "{ kind = \"adaptive\" }",
+            "expected ecmp, least-queue, two-choices, round-robin or pinned",
+        ),
         ("{ flowlet_gap = \"1 us\" }", "unknown key `topology.routing.flowlet_gap`"),
         ("{ convergence = \"soon\" }", "`topology.routing.convergence`"),
     ] {

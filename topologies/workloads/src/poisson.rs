@@ -117,7 +117,9 @@ pub fn poisson(hosts: u32, sizes: &Sizes, arrivals: &Arrivals) -> Result<Matrix,
     let flows_a_ps = load * rate.bits_per_second() as f64 * f64::from(hosts) / bits / 1e12;
     let expected = flows_a_ps * duration.0 as f64;
     if expected > MOST_FLOWS {
-        return Err(format!("about {expected:.0} flows would arrive; at most {MOST_FLOWS} are possible"));
+        return Err(format!(
+            "about {expected:.0} flows would arrive; at most {MOST_FLOWS} are possible"
+        ));
     }
     let mut numbers = SplitMix64::new(seed);
     let mut share = || (numbers.next_u64() >> 11) as f64 / (1u64 << 53) as f64;

@@ -59,9 +59,4 @@ impl SprayedConfig {
             timeout: base_rtt * 10,
         }
     }
-
-    /// A bandwidth-delay product in packets, at least one.
-    pub fn window_packets(&self) -> u32 {
-        (self.rate.bytes_in(self.base_rtt) / u64::from(self.payload)).max(1) as u32
-    }
 }

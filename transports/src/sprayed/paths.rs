@@ -6,19 +6,11 @@ use fabric::units::Span;
 /// A connection's choice of entropy values.
 pub(super) enum Paths {
     /// Every path once, in an order that is drawn anew each time round (NDP).
-    Permuted {
-        order: Vec<u16>,
-        next: usize,
-    },
+    Permuted { order: Vec<u16>, next: usize },
     /// In turn; a path whose packet came back marked is left out once (STrack, and UET's bitmap).
-    SkipMarked {
-        marked: Vec<bool>,
-        next: u16,
-    },
+    SkipMarked { marked: Vec<bool>, next: u16 },
     /// The quicker of two at random, by the round trips seen on each (SRD: slow paths are left).
-    Quicker {
-        rtt: Vec<Span>,
-    },
+    Quicker { rtt: Vec<Span> },
 }
 
 /// Weight of a new round trip in a path's average: 1/4.

@@ -31,7 +31,10 @@ enum Governor {
     Srd(Srd),
     Strack(Strack),
     /// Packets that may still be sent, and pulls heard.
-    Pulled { credit: u32, pulls: u32 },
+    Pulled {
+        credit: u32,
+        pulls: u32,
+    },
 }
 
 /// A packet to put on the wire.

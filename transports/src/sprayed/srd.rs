@@ -24,11 +24,7 @@ impl SrdOptions {
     /// Long is one and a half base round trips; windows begin with one bandwidth-delay product of `packets`
     /// and may reach one and a half.
     pub fn at(packets: u32, base_rtt: Span) -> SrdOptions {
-        SrdOptions {
-            rtt_high: Span(base_rtt.0 * 3 / 2),
-            window: f64::from(packets),
-            base_rtt,
-        }
+        SrdOptions { rtt_high: Span(base_rtt.0 * 3 / 2), window: f64::from(packets), base_rtt }
     }
 }
 

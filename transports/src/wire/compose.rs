@@ -40,6 +40,8 @@ mod dscp {
 const JOB: u32 = 1;
 /// The first queue pair of a host: the model numbers from 0, and the lowest are for management.
 const FIRST_QP: u32 = 16;
+/// UDP port of protocols without a published one: the first of those for private use.
+const UNPUBLISHED_PORT: u16 = 49_152;
 /// The default partition.
 const P_KEY: u16 = 0xffff;
 
@@ -50,6 +52,8 @@ pub enum Protocol {
     Uet(Arc<UetConfig>),
     /// RoCEv2.
     Roce(Arc<RoceConfig>),
+    /// One whose format nobody has published: UDP with a payload of its length.
+    Unpublished,
 }
 
 impl Protocol {
@@ -61,6 +65,7 @@ impl Protocol {
             (Kind::Pfc, _) => Some(pfc(packet)),
             (_, Protocol::Uet(config)) => Some(uet(packet, config)),
             (_, Protocol::Roce(config)) => Some(roce(packet, config)),
+            (_, Protocol::Unpublished) => Some(unpublished(packet)),
         }
     }
 }
@@ -88,6 +93,22 @@ fn assemble(outer: &Outer, inner: &[u8], packet: &Packet, tail: usize, offset: u
         *byte = (offset as usize).wrapping_add(place) as u8;
     }
     outer::emit(outer, &mut frame, inner.len() + payload + tail);
+    frame
+}
+
+/// Outer headers; what follows has no meaning.
+fn unpublished(packet: &Packet) -> Vec<u8> {
+    let outer = Outer {
+        src: packet.src,
+        dst: packet.dst,
+        dscp: if packet.kind == Kind::Data { dscp::TRIMMABLE } else { dscp::CONTROL },
+        ecn: codepoint(packet, ecn::ECT0),
+        entropy: packet.entropy,
+        port: UNPUBLISHED_PORT,
+    };
+    let length = usize::from(packet.bytes).saturating_sub(FCS).max(SHORTEST);
+    let mut frame = vec![0; length];
+    outer::emit(&outer, &mut frame, length - OUTER);
     frame
 }
 

@@ -12,19 +12,21 @@ use topologies::properties::{Diameter, oversubscription};
 use transports::AnyEndpoint;
 use transports::roce::Roce;
 use transports::roce::config::RoceConfig;
+use transports::sprayed::Sprayed;
+use transports::sprayed::config::SprayedConfig;
 use transports::uet::Uet;
 use transports::uet::config::{Congestion, Oversubscribed, UetConfig};
 use transports::wire::compose::Protocol;
 
 use crate::error::UserError;
-use crate::prepare::roce;
 use crate::prepare::routing::routing;
+use crate::prepare::{roce, sprayed};
 use crate::scenario::model::{Profile, SwitchOptions, Transport, UetOptions, Variant};
 
 /// Preamble and inter-frame gap.
 const PREAMBLE_AND_GAP: u16 = 20;
 /// What a trimmed packet is cut to.
-const TRIM_BYTES: u16 = 64;
+pub(super) const TRIM_BYTES: u16 = 64;
 /// Shared buffer, unless headroom needs more.
 const BUFFER: u64 = 32 << 20;
 /// Bytes a round of a class of weight one.
@@ -47,6 +49,8 @@ pub enum TransportConfig {
     Uet(Arc<UetConfig>),
     /// RoCE.
     Roce(Arc<RoceConfig>),
+    /// A sprayed rival.
+    Sprayed(Arc<SprayedConfig>),
 }
 
 impl TransportConfig {
@@ -55,6 +59,7 @@ impl TransportConfig {
         match self {
             TransportConfig::Uet(config) => Protocol::Uet(Arc::clone(config)),
             TransportConfig::Roce(config) => Protocol::Roce(Arc::clone(config)),
+            TransportConfig::Sprayed(_) => Protocol::Unpublished,
         }
     }
 
@@ -83,6 +88,9 @@ impl TransportConfig {
             }
             TransportConfig::Roce(config) => {
                 AnyEndpoint::Roce(Roce::new(host, Arc::clone(config), seed))
+            }
+            TransportConfig::Sprayed(config) => {
+                AnyEndpoint::Sprayed(Sprayed::new(host, Arc::clone(config), seed))
             }
         }
     }
@@ -122,7 +130,7 @@ impl Basis {
     }
 
     /// A number of tenths of the bandwidth-delay product, rounded likewise.
-    fn tenths(&self, tenths: u64) -> u64 {
+    pub(super) fn tenths(&self, tenths: u64) -> u64 {
         match self.profile {
             Profile::Ethernet | Profile::Ns3Rdma => self.bdp() * tenths / 10,
             Profile::Htsim => (self.bdp() / self.frame * tenths).div_ceil(10) * self.frame,
@@ -137,8 +145,8 @@ impl Behaviour {
     /// When options do not fit each other.
     pub fn new(variant: &Variant, graph: &Graph) -> Result<Behaviour, UserError> {
         let profile = variant.profile;
-        if let (Profile::Ns3Rdma, Transport::Uet(_)) = (profile, &variant.transport) {
-            let message = "`profile` is `ns3-rdma`, which models RoCE only; the transport is uet";
+        if profile == Profile::Ns3Rdma && !matches!(variant.transport, Transport::Roce(_)) {
+            let message = "`profile` is `ns3-rdma`, which models RoCE only";
             return Err(UserError::new(message).help("write `[transport] kind = \"roce\"`"));
         }
         let rate = graph.links.first().map_or(Rate::from_gbps(400), |link| link.rate);
@@ -159,6 +167,7 @@ impl Behaviour {
         let switch = &flow_control(variant)?;
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
+            Transport::Sprayed(options) => sprayed::sprayed(&basis, options, switch),
             Transport::Roce(options) => {
                 roce::roce(&basis, options, switch, &variant.topology.routing)
             }
@@ -202,7 +211,7 @@ fn flow_control(variant: &Variant) -> Result<SwitchOptions, UserError> {
 /// Credits for frames of at most `frame` bytes and, in RoCE, the longer header of a first one.
 fn credits(variant: &Variant, frame: u64) -> Result<CreditConfig, UserError> {
     let longer = match &variant.transport {
-        Transport::Uet(_) => 0,
+        Transport::Uet(_) | Transport::Sprayed(_) => 0,
         Transport::Roce(options) => roce::longer_first(options, variant.profile),
     };
     let mut config = CreditConfig { bytes: None, frame: (frame + longer) as u16 };
@@ -234,6 +243,7 @@ fn frames(transport: &Transport, profile: Profile) -> (u64, u64) {
             (u64::from(payload) + u64::from(config.header), u64::from(config.ack_bytes))
         }
         (Transport::Roce(options), profile) => roce::frames(options, profile),
+        (Transport::Sprayed(options), _) => sprayed::frames(options),
     }
 }
 

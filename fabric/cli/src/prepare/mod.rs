@@ -1,7 +1,8 @@
 //! From a variant to what the engine takes: a graph, its behaviour, a transport, programs, faults.
 //!
 //! - this file: the graph and programs
-//! - [`behaviour`]: queues, marking and transports by profile; `roce`: those of RoCE
+//! - [`behaviour`]: queues, marking and transports by profile; `roce`, `sprayed`: those of RoCE and
+//!   the sprayed rivals
 //! - `routing`: how switches choose paths
 //! - [`mod@capture`]: frames to record
 //! - [`faults`]: what happens to links and switches
@@ -11,6 +12,7 @@ pub mod capture;
 pub mod faults;
 mod roce;
 mod routing;
+mod sprayed;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -33,8 +33,9 @@ fn claim(
     let over = section.text("over")?;
     for (key, name) in [("metric", Some(&metric)), ("over", over.as_ref())] {
         let (Some(name), Some(place)) = (name, section.get(key)) else { continue };
-        claims::check(name, shape)
-            .map_err(|message| UserError::at(&place.origin, format!("`{}`: {message}", section.name(key))))?;
+        claims::check(name, shape).map_err(|message| {
+            UserError::at(&place.origin, format!("`{}`: {message}", section.name(key)))
+        })?;
     }
     let (least, most) = (section.number("least")?, section.number("most")?);
     match (least, most, section.get("most")) {

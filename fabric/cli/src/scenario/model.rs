@@ -208,6 +208,32 @@ pub enum Transport {
     Uet(Box<UetOptions>),
     /// RoCEv2.
     Roce(RoceOptions),
+    /// NDP, SRD-like, STrack-like.
+    Sprayed(SprayedOptions),
+}
+
+/// A sprayed rival, where it differs from its defaults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SprayedOptions {
+    /// Which.
+    pub kind: SprayedKind,
+    /// Payload of a full packet.
+    pub payload: Option<u16>,
+    /// Entropy values of a connection.
+    pub paths: Option<u16>,
+    /// Retransmission timeout.
+    pub timeout: Option<Span>,
+}
+
+/// The sprayed rivals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SprayedKind {
+    /// SRD-like.
+    Srd,
+    /// STrack-like.
+    Strack,
+    /// NDP.
+    Ndp,
 }
 
 /// RoCE, where it differs from the preset's.

@@ -8,11 +8,11 @@ use topologies::placement::Placement;
 
 use crate::error::UserError;
 use crate::scenario::model::{
-    Convergence, File, FlowSizes, Hash, LinkOptions, Pinned, Profile, Ranks, RoutingOptions, SwitchOptions,
-    Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
+    Convergence, File, FlowSizes, Hash, LinkOptions, Pinned, Profile, Ranks, RoutingOptions,
+    SprayedKind, SwitchOptions, Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
-use crate::scenario::{capture, faults, roce, uet};
+use crate::scenario::{capture, faults, roce, sprayed, uet};
 
 /// Most hosts, ranks, senders.
 pub(super) const MANY: u64 = 16 << 20;
@@ -230,10 +230,23 @@ pub(super) fn errors(section: &Section<'_>) -> Result<Option<FrameErrors>, UserE
 }
 
 fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
-    let roce = section.word("kind", &[("uet", false), ("roce", true)])?;
-    let transport = match roce {
-        Some(true) => Transport::Roce(roce::roce(section)?),
-        _ => Transport::Uet(Box::new(uet::uet(section)?)),
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Uet,
+        Roce,
+        Sprayed(SprayedKind),
+    }
+    let kinds = [
+        ("uet", Kind::Uet),
+        ("roce", Kind::Roce),
+        ("ndp", Kind::Sprayed(SprayedKind::Ndp)),
+        ("srd", Kind::Sprayed(SprayedKind::Srd)),
+        ("strack", Kind::Sprayed(SprayedKind::Strack)),
+    ];
+    let transport = match section.word("kind", &kinds)?.unwrap_or(Kind::Uet) {
+        Kind::Uet => Transport::Uet(Box::new(uet::uet(section)?)),
+        Kind::Roce => Transport::Roce(roce::roce(section)?),
+        Kind::Sprayed(kind) => Transport::Sprayed(sprayed::sprayed(kind, section)?),
     };
     section.finish()?;
     Ok(transport)
@@ -346,6 +359,7 @@ pub(super) fn all_keys() -> Vec<String> {
         include_str!("faults.rs"),
         include_str!("roce.rs"),
         include_str!("sections.rs"),
+        include_str!("sprayed.rs"),
     ];
     let calls = [
         "get(\"",
