@@ -13,6 +13,8 @@ const TOP: i32 = 84;
 const BELOW: i32 = 46;
 /// Signs of a label that fit.
 const SIGNS: usize = 84;
+/// More checks than this do not fit on a page.
+const MANY: usize = 250;
 /// Differences beyond this are drawn at the edge.
 const MOST: f64 = 40.0;
 const GREY: RGBColor = RGBColor(110, 110, 110);
@@ -38,8 +40,14 @@ struct Line {
 /// What the drawing library reports; nothing a user can cause.
 pub fn svg(fidelity: &Fidelity) -> Result<String, String> {
     let rows = fidelity.groups.iter().flat_map(|group| &group.rows);
-    let lines: Vec<Line> =
-        rows.flat_map(|row| row.checks.iter().filter_map(|c| line(row, c))).collect();
+    let all: usize =
+        fidelity.groups.iter().flat_map(|group| &group.rows).map(|r| r.checks.len()).sum();
+    // Of very many checks the first of each row, its mean, is shown, and those that differ.
+    let few = all <= MANY;
+    let shown = |(number, check): &(usize, &Check)| few || *number == 0 || !check.agrees;
+    let lines: Vec<Line> = rows
+        .flat_map(|row| row.checks.iter().enumerate().filter(shown).filter_map(|c| line(row, c.1)))
+        .collect();
     let mut text = String::new();
     draw(&mut text, &lines).map_err(|error| error.to_string())?;
     Ok(text)

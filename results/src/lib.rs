@@ -7,6 +7,7 @@
 //! - [`distribution`]: percentiles and histograms of completion times
 //! - [`claims`]: what a scenario says of its results, and whether it holds
 //! - [`table`]: variants side by side, for people
+//! - [`slowdown`]: transports against traffic, as a table and a figure
 //! - [`flows`], [`ports`]: columnar records (Parquet), with meanings and units in the file
 //! - [`pcapng`]: captured frames
 //! - [`plot`]: completion-time distributions as SVG and PNG
@@ -22,6 +23,7 @@ pub mod flows;
 pub mod pcapng;
 pub mod plot;
 pub mod ports;
+pub mod slowdown;
 pub mod summary;
 pub mod table;
 pub mod unfinished;

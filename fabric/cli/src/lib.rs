@@ -71,6 +71,9 @@ pub fn run(arguments: &Run) -> Result<ExitCode, UserError> {
     match arguments.output {
         Output::Human => {
             print!("{}", results::table::table(&outcome.summary));
+            if results::slowdown::is_worth_it(&outcome.summary) {
+                println!("{}", results::slowdown::text(&outcome.summary));
+            }
             for claim in outcome.summary.claims.iter().filter(|claim| claim.holds) {
                 println!("{}", claim.line());
             }

@@ -72,6 +72,16 @@ impl Folder {
             ("completion.png", png),
             ("completion.hlog", log),
         ];
+        if results::slowdown::is_worth_it(&outcome.summary) {
+            let svg = results::slowdown::svg(&outcome.summary).map_err(UserError::new)?;
+            let png = results::plot::png(&svg).map_err(UserError::new)?;
+            let table = results::slowdown::markdown(&outcome.summary);
+            files.extend([
+                ("slowdown.md", table.into_bytes()),
+                ("slowdown.svg", svg.into_bytes()),
+                ("slowdown.png", png),
+            ]);
+        }
         let manifest = Manifest {
             name: &scenario.name,
             version: env!("CARGO_PKG_VERSION"),

@@ -149,8 +149,17 @@ impl Sprayed {
         let sender = &mut self.senders[number as usize];
         sender.remote = header.receiver;
         match packet.kind {
-            Kind::Control => sender.on_pull(header.count),
-            Kind::Nack => sender.on_nack(packet.psn),
+            Kind::Control | Kind::Nack => {
+                if packet.kind == Kind::Nack {
+                    sender.on_nack(packet.psn);
+                } else {
+                    sender.on_pull(header.count);
+                }
+                // The receiver is there.
+                if !sender.is_idle() {
+                    cx.timers.set(number, cx.now + sender.timeout(&self.config));
+                }
+            }
             _ => {
                 let path = (packet.entropy, header.detail != 0);
                 let (psn, stamp) = (packet.psn, header.stamp);

@@ -119,9 +119,11 @@ impl Sender {
     pub(super) fn post(&mut self, message: Message, config: &SprayedConfig) {
         if let (Rival::Ndp(options), Governor::Pulled { credit, .. }) =
             (config.rival, &mut self.governor)
-            && self.una == self.end
+            && self.next == self.end
+            && self.lost.is_empty()
         {
-            *credit = options.unsolicited;
+            // The receiver knows of nothing that waits and will not pull: one packet at least has to tell.
+            *credit = options.unsolicited.saturating_sub(self.in_flight).max(1);
         }
         let packets = message.bytes.div_ceil(u64::from(config.payload));
         let end = u32::try_from(u64::from(self.end) + packets).expect("fewer than 2^32 packets");

@@ -112,6 +112,17 @@ fn trimmed_packets_are_pulled_again() {
     assert_eq!((bench.counters(1).nacks, bench.counters(1).trimmed), (20, 20));
 }
 
+/// A message posted while the last packets of another are on their way does not wait for a timeout.
+#[test]
+fn a_message_behind_another_is_not_forgotten() {
+    let mut bench = bench(rivals()[2], |_, _| Fate::Arrive);
+    bench.post(0, message(0, 1, 4_096 * 3));
+    bench.run(Time(2_000_000));
+    bench.post(0, message(1, 1, 4_096 * 40));
+    assert!(bench.run(FOREVER));
+    assert_eq!((completed(&bench), bench.counters(0).timeouts), ((2, 2), 0));
+}
+
 /// Two senders to one receiver are pulled in turn: neither is ahead by more than its first window.
 #[test]
 fn pulls_share_a_receiver() {
