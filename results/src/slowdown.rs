@@ -1,7 +1,7 @@
 //! Transports against traffic: slowdowns of all variants under all workloads, as a table and a figure.
 
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, Table, TableStyle};
 use plotters::prelude::*;
 use plotters::style::FontFamily;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -29,9 +29,9 @@ pub fn is_worth_it(summary: &RunSummary) -> bool {
     summary.variants.len() > 2 && summary.variants[0].workloads.len() > 1
 }
 
-fn table(summary: &RunSummary, preset: &str) -> String {
+fn table(summary: &RunSummary, style: TableStyle) -> String {
     let mut table = Table::new();
-    table.load_style(preset);
+    table.load_style(style);
     let mut header = vec!["slowdown p50 / p99 / p99.9".to_owned()];
     header.extend(summary.variants[0].workloads.iter().map(|workload| workload.name.clone()));
     table.set_header(header);
