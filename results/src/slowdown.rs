@@ -8,7 +8,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::summary::{RunSummary, VariantSummary};
 
-const PANEL: i32 = 250;
+const PANEL: i32 = 270;
+/// Between panels.
+const GAP: i32 = 56;
 const LABELS: i32 = 150;
 const TOP: i32 = 92;
 const LINE: i32 = 24;
@@ -124,12 +126,13 @@ fn draw_panel(
     let high =
         steps.iter().copied().find(|step| *step >= most && *step > low).unwrap_or(most * 2.0);
     let left = LABELS + PANEL * workload as i32 + 10;
-    let at =
-        |value: f64| left + ((value / low).ln() / (high / low).ln() * f64::from(PANEL - 30)) as i32;
+    let at = |value: f64| {
+        left + ((value / low).ln() / (high / low).ln() * f64::from(PANEL - GAP)) as i32
+    };
     let bottom = TOP + LINE * summary.variants.len() as i32;
     let middle = font(12).pos(Pos::new(HPos::Center, VPos::Center));
     let heading = font(14).pos(Pos::new(HPos::Center, VPos::Center));
-    root.draw_text(name, &heading, (left + (PANEL - 30) / 2, TOP - 38))?;
+    root.draw_text(name, &heading, (left + (PANEL - GAP) / 2, TOP - 38))?;
     let ticks: Vec<f64> = steps.into_iter().filter(|step| *step >= low && *step <= high).collect();
     // Labels of a long axis stand at the powers of ten alone.
     let sparse = ticks.len() > 7;

@@ -117,15 +117,17 @@ impl Sender {
 
     /// Queues a message.
     pub(super) fn post(&mut self, message: Message, config: &SprayedConfig) {
+        let packets = message.bytes.div_ceil(u64::from(config.payload));
         if let (Rival::Ndp(options), Governor::Pulled { credit, .. }) =
             (config.rival, &mut self.governor)
-            && self.next == self.end
             && self.lost.is_empty()
         {
-            // The receiver knows of nothing that waits and will not pull: one packet at least has to tell.
-            *credit = options.unsolicited.saturating_sub(self.in_flight).max(1);
+            // Of what waits, the first window goes unasked. If nothing did, the receiver will not pull:
+            // one packet at least has to tell.
+            let room = options.unsolicited.saturating_sub(self.in_flight);
+            let least = u32::from(self.next == self.end);
+            *credit = (u64::from(*credit) + packets).min(u64::from(room.max(least))) as u32;
         }
-        let packets = message.bytes.div_ceil(u64::from(config.payload));
         let end = u32::try_from(u64::from(self.end) + packets).expect("fewer than 2^32 packets");
         let left = packets as u32;
         self.messages.push_back(Sending { message, first: self.end, end, left });
