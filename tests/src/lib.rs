@@ -7,7 +7,7 @@ use results::summary::Figures;
 use ultraloom::args::Output;
 use ultraloom::error::Source;
 use ultraloom::execute::{Outcome, Settings, execute, prepare};
-use ultraloom::scenario::from_source;
+use ultraloom::scenario::{from_source, load};
 
 /// Runs a scenario's text on the given threads and shards.
 ///
@@ -19,6 +19,17 @@ pub fn run_on(text: &str, sets: &[String], threads: usize, shards: u32) -> Outco
         .unwrap_or_else(|error| panic!("{}", error.render()));
     let prepared = prepare(&scenario).unwrap_or_else(|error| panic!("{}", error.render()));
     let settings = Settings { threads, shards, output: Output::Quiet };
+    execute(&scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
+}
+
+/// Runs a scenario's file on one thread.
+///
+/// # Panics
+/// If the scenario is wrong.
+pub fn run_file(path: &Path) -> Outcome {
+    let scenario = load(Some(path), &[], None).unwrap_or_else(|error| panic!("{}", error.render()));
+    let prepared = prepare(&scenario).unwrap_or_else(|error| panic!("{}", error.render()));
+    let settings = Settings { threads: 1, shards: 1, output: Output::Quiet };
     execute(&scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
 }
 
