@@ -140,7 +140,8 @@ mod tests {
             VariantSummary { name: name.into(), figures, workloads: vec![workload] }
         };
         let variants = vec![variant("uec", 1_000), variant("roce", 2_500)];
-        let summary = RunSummary { name: "demo".into(), seed: 1, version: "0".into(), variants };
+        let (name, version) = ("demo".into(), "0".into());
+        let summary = RunSummary { name, seed: 1, version, variants, claims: Vec::new() };
         let text = table(&summary);
         assert!(text.starts_with("demo — permutation\n"), "{text}");
         let line = text.lines().find(|line| line.contains("completion p99")).unwrap();

@@ -4,7 +4,7 @@ use fabric::ids::MessageId;
 use fabric::units::{Rate, Span, Time};
 use proptest::prelude::*;
 
-use super::config::{Congestion, Preset};
+use super::config::{Congestion, Preset, Recovery, Timeout};
 use super::*;
 use crate::common::pair::{Bench, Fate};
 
@@ -143,6 +143,147 @@ fn queue_pairs_take_turns() {
     let to: Vec<u32> =
         bench.sent.iter().filter(|s| s.1.kind == Kind::Data).map(|s| s.1.dst.0).collect();
     assert!(to[1..18].windows(2).all(|pair| pair[0] != pair[1]), "{to:?}");
+}
+
+fn selective(patience: Span) -> RoceConfig {
+    RoceConfig { recovery: Recovery::Selective { patience }, ..config() }
+}
+
+/// Selective retransmission sends what is lost again and nothing else, at the first sign (IRN) or after
+/// patience.
+#[test]
+fn only_what_is_lost_goes_again() {
+    for patience in [Span::ZERO, Span::from_micros(6)] {
+        let mut bench = bench(selective(patience), lose_once(20));
+        bench.post(0, message(0, 1, 200_000));
+        assert!(bench.run(FOREVER));
+        assert_eq!(completions(&bench), [(true, 0), (false, 0)]);
+        assert_eq!((bench.counters(0).retransmitted, bench.counters(0).timeouts), (1, 0));
+        let again = |sent: &&(Time, Packet)| sent.1.psn == 20 && sent.1.kind == Kind::Data;
+        let times: Vec<Time> = bench.sent.iter().filter(again).map(|sent| sent.0).collect();
+        let waited = times[1].since(times[0]);
+        assert!(waited >= DELAY * 2 + patience && waited < DELAY * 3 + patience, "{waited}");
+    }
+}
+
+/// A receiver with patience takes packets that overtake each other without calling any lost; one without
+/// asks for them.
+#[test]
+fn patience_tolerates_reordering() {
+    let retransmitted = |patience: u64| {
+        let late = |_: Time, packet: &Packet| match (packet.kind, packet.psn % 7) {
+            (Kind::Data, 3) => Fate::Late(Span::from_nanos(700)),
+            _ => Fate::Arrive,
+        };
+        let mut bench = bench(selective(Span::from_nanos(patience)), late);
+        bench.post(0, message(0, 1, 300_000));
+        assert!(bench.run(FOREVER));
+        assert_eq!(completions(&bench), [(true, 0), (false, 0)]);
+        bench.counters(0).retransmitted
+    };
+    assert_eq!(retransmitted(1_000), 0);
+    assert!(retransmitted(0) > 10);
+}
+
+/// Without an answer a queue pair is given up after its retries, and what is posted to it fails at once.
+#[test]
+fn a_queue_pair_is_given_up() {
+    let timeout = Timeout { after: Span::from_micros(10), few: None, retries: Some(3) };
+    let config = RoceConfig { timeout: Some(timeout), ..config() };
+    let mut bench = bench(config, |_, _| Fate::Lose);
+    bench.post(0, message(0, 1, 2_000));
+    assert!(bench.run(FOREVER));
+    bench.post(0, message(1, 1, 2_000));
+    let failed = |slot| (HostId(0), Completion::Failed { slot });
+    let ends: Vec<(HostId, Completion)> =
+        bench.completed.iter().map(|(_, host, completion)| (*host, *completion)).collect();
+    assert_eq!(ends, [failed(0), failed(1)]);
+    assert_eq!((bench.counters(0).timeouts, bench.counters(0).qp_errors), (4, 1));
+}
+
+/// With several queue pairs messages take them in turn, or go in parts over all; either way each completes
+/// once.
+#[test]
+fn messages_spread_over_queue_pairs() {
+    for split in [false, true] {
+        let qp_scope = QpScope::Destination { count: 4, split };
+        let mut bench = bench(RoceConfig { qp_scope, ..config() }, |_, _| Fate::Arrive);
+        (0..4).for_each(|id| bench.post(0, message(id, 1, 10_000)));
+        assert!(bench.run(FOREVER));
+        assert_eq!(sorted(&bench), once(4));
+        let mut flows: Vec<u32> = bench.sent.iter().map(|sent| sent.1.flow).collect();
+        flows.sort_unstable();
+        flows.dedup();
+        assert_eq!((flows.len(), bench.counters(1).delivered_bytes), (4, 40_000));
+    }
+}
+
+/// Where the hash does not see queue pairs, all those of two hosts have one path; setting one up takes its
+/// time.
+#[test]
+fn host_pairs_share_a_path_and_set_up_takes_time() {
+    let config = RoceConfig {
+        qp_scope: QpScope::Destination { count: 4, split: true },
+        path_key: PathKey::HostPair,
+        qp_setup: Span::from_micros(30),
+        ..config()
+    };
+    let mut bench = bench(config, |_, _| Fate::Arrive);
+    bench.post(0, message(0, 1, 10_000));
+    bench.post(0, message(1, 2, 10_000));
+    assert!(bench.run(FOREVER));
+    let path = |dst: u32| {
+        let to = bench.sent.iter().filter(|s| s.1.kind == Kind::Data && s.1.dst == HostId(dst));
+        let mut paths: Vec<(u32, u16)> = to.map(|s| (s.1.flow, s.1.entropy)).collect();
+        paths.dedup();
+        assert_eq!(paths.len(), 1, "{paths:?}");
+        paths[0]
+    };
+    assert_ne!(path(1), path(2));
+    assert_eq!(bench.sent[0].0, Time::ZERO + Span::from_micros(30));
+}
+
+fn sorted<F>(bench: &Bench<Roce, F>) -> Vec<(bool, u32)> {
+    let mut done = completions(bench);
+    done.sort_unstable();
+    done
+}
+
+/// Messages 0 to `count`, each sent and received once.
+fn once(count: u32) -> Vec<(bool, u32)> {
+    [false, true].iter().flat_map(|kind| (0..count).map(move |id| (*kind, id))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// With selective retransmission too, whatever is lost or late, and over any number of queue pairs.
+    #[test]
+    fn selective_messages_complete_exactly_once(
+        sizes in proptest::collection::vec(1u64..20_000, 1..6), seed: u64, percent in 0u32..20,
+        patience in 0u64..5_000, count in 1u32..4, split: bool,
+    ) {
+        let mut random = Stream::new(seed, 0, Purpose::Transport);
+        let few = Some((3, Span::from_micros(50)));
+        let timeout = Timeout { after: Span::from_micros(200), few, retries: None };
+        let lossy = RoceConfig {
+            congestion: Congestion::None,
+            qp_scope: QpScope::Destination { count, split },
+            timeout: Some(timeout),
+            ..selective(Span::from_nanos(patience))
+        };
+        let mut bench = bench(lossy, move |_, _| match random.below(100) {
+            hit if hit < percent => Fate::Lose,
+            hit if hit < 40 => Fate::Late(Span(u64::from(random.below(2_000_000)))),
+            _ => Fate::Arrive,
+        });
+        for (id, bytes) in sizes.iter().enumerate() {
+            bench.post(0, message(id as u32, 1, *bytes));
+        }
+        prop_assert!(bench.run(FOREVER));
+        prop_assert_eq!(sorted(&bench), once(sizes.len() as u32));
+        prop_assert_eq!(bench.counters(1).delivered_bytes, sizes.iter().sum::<u64>());
+    }
 }
 
 proptest! {
