@@ -42,6 +42,33 @@ fn digests_do_not_depend_on_threads_or_shards() {
     }
 }
 
+/// Every transport and congestion control, in-band telemetry between shards included.
+#[test]
+fn every_transport_is_deterministic() {
+    let transports = [
+        "kind = \"roce\"\ncongestion = \"hpcc\"",
+        "kind = \"roce\"\ncongestion = \"timely\"\nqueue_pairs = 3\nsplit = true",
+        "kind = \"roce\"\ncongestion = \"swift\"\nrecovery = \"irn\"",
+        "kind = \"roce\"\ncongestion = \"dctcp\"\nrecovery = \"selective-repeat\"",
+        "kind = \"ndp\"",
+        "kind = \"srd\"",
+        "kind = \"strack\"",
+    ];
+    for transport in transports {
+        let text = format!(
+            "[topology]\nhosts = 64\nrouting = {{ kind = \"two-choices\" }}\n[transport]\n{transport}\n\
+             [workload]\nkind = \"poisson\"\nload = 0.8\nduration = \"20 us\"\n"
+        );
+        let digest = |threads, shards| {
+            run_on(&text, &[], threads, shards).summary.variants[0].figures.digest.clone()
+        };
+        let first = digest(1, 1);
+        for (threads, shards) in [(1, 16), (2, 4), (3, 64)] {
+            assert_eq!(digest(threads, shards), first, "{threads}, {shards}: {text}");
+        }
+    }
+}
+
 /// Matrices whose triggers couple hosts are as deterministic.
 #[test]
 fn coupled_hosts_are_deterministic() {

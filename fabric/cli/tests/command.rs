@@ -408,3 +408,65 @@ fn ctrl_c_keeps_what_was_finished() {
     assert!(message.contains("interrupted: what was finished is kept"), "{message}");
     exists(&place.0.join("o"));
 }
+
+/// A claim that holds is said, one that is missed ends with exit code 1, and one about a figure that cannot be
+/// is refused with its place.
+#[test]
+fn claims_are_checked() {
+    let place = Place::new("claims");
+    let text = |least: &str, metric: &str| {
+        format!(
+            "[topology]\nkind = \"single-switch\"\nhosts = 4\n[workload]\nkind = \"incast\"\n\
+             bytes = \"100 KB\"\n[variants.uec]\n[variants.roce]\ntransport = {{ kind = \"roce\" }}\n\
+             [[claim]]\nname = \"three share\"\nmetric = {metric:?}\nover = \"uec.flow.0.fct_us\"\n\
+             least = {least}\nsource = \"arithmetic\"\n"
+        )
+    };
+    place.file("good.toml", &text("0.1", "roce/incast.fct_us.max"));
+    let output = place.ultraloom(&["run", "good.toml"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("holds: three share: "), "{said}");
+    place.file("missed.toml", &text("99", "roce.slowdown.p999"));
+    let output = place.ultraloom(&["run", "missed.toml", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("claim MISSED: three share: "));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"holds\": false"));
+    place.file("bad.toml", &text("1", "roce.fct_us.p98"));
+    let message = place.refused(&["run", "bad.toml"]);
+    assert!(message.contains("`roce.fct_us.p98` is no figure"), "{message}");
+    assert!(message.contains("bad.toml:12:"), "{message}");
+}
+
+/// Pinned paths, topology and flow files of the ns-3 model are read together; a spine that is not there is
+/// named with its line.
+#[test]
+fn files_of_the_ns3_model_are_played() {
+    let place = Place::new("ns3");
+    let wires = ["0 4", "1 4", "2 5", "3 5", "4 6", "4 7", "5 6", "5 7"];
+    let links: String = wires.iter().map(|wire| format!("{wire} 100Gbps 1000ns 0\n")).collect();
+    place.file("fabric.txt", &format!("8 4 8\n4 5 6 7\n{links}"));
+    place.file("flows.txt", "2\n0 2 3 100 1000000 2.0\n1 3 3 100 1000000 2.0\n");
+    place.file("paths.csv", "case,src,dst,spine\none,0,2,0\none,1,3,0\ntwo,0,2,0\ntwo,1,3,1\nbad,0,2,9\n");
+    place.file(
+        "x.toml",
+        "profile = \"ns3-rdma\"\n[topology]\nkind = \"file\"\nfile = \"fabric.txt\"\n\
+         routing = { kind = \"pinned\", file = \"paths.csv\", case = \"one\" }\n[transport]\n\
+         kind = \"roce\"\ncongestion = \"none\"\nwindow = false\n[workload]\nkind = \"matrix\"\n\
+         file = \"flows.txt\"\n",
+    );
+    let longest = |case: &str| {
+        let set = format!("topology.routing.case={case}");
+        let output = place.ultraloom(&["run", "x.toml", "--set", &set, "--output", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+        value["variants"][0]["fct_us"]["max"].as_f64().expect("a number")
+    };
+    // A packet on each of four links besides the thousand, and the links there and back.
+    let alone = (1_003.0 * 0.083_84 + 4.0 * 0.004_8) + 8.0;
+    assert!((longest("two") - alone).abs() < 0.01, "{}", longest("two"));
+    assert!((longest("one") - (alone + 1_000.0 * 0.083_84)).abs() < 0.2, "they share a spine");
+    let message = place.refused(&["run", "x.toml", "--set", "topology.routing.case=bad"]);
+    assert!(message.contains("spine 9 is not there; the fabric has 2"), "{message}");
+    assert!(message.contains("paths.csv:6"), "{message}");
+}
