@@ -447,7 +447,10 @@ fn files_of_the_ns3_model_are_played() {
     let links: String = wires.iter().map(|wire| format!("{wire} 100Gbps 1000ns 0\n")).collect();
     place.file("fabric.txt", &format!("8 4 8\n4 5 6 7\n{links}"));
     place.file("flows.txt", "2\n0 2 3 100 1000000 2.0\n1 3 3 100 1000000 2.0\n");
-    place.file("paths.csv", "case,src,dst,spine\none,0,2,0\none,1,3,0\ntwo,0,2,0\ntwo,1,3,1\nbad,0,2,9\n");
+    place.file(
+        "paths.csv",
+        "case,src,dst,spine\none,0,2,0\none,1,3,0\ntwo,0,2,0\ntwo,1,3,1\nbad,0,2,9\n",
+    );
     place.file(
         "x.toml",
         "profile = \"ns3-rdma\"\n[topology]\nkind = \"file\"\nfile = \"fabric.txt\"\n\

@@ -54,8 +54,8 @@ fn checks(value: &Value) -> Vec<(String, f64, bool)> {
 #[test]
 fn single_flows_agree() {
     let place = Place::new("validate-one");
-    let output =
-        place.validate(&["--filter", "one_2MB", "--output", "json", "--seeds", "2", "--out", "kept"]);
+    let output = place
+        .validate(&["--filter", "one_2MB", "--output", "json", "--seeds", "2", "--out", "kept"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let value = json(&output);
     assert_eq!((&value["agrees"], &value["seeds"]), (&Value::Bool(true), &Value::from(2)));
