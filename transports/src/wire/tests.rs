@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use crate::common::pair::{Bench, Fate};
 use crate::roce::Roce;
-use crate::roce::config::{Preset, RoceConfig};
+use crate::roce::config::{Congestion, Operation as RoceOperation, Preset, RoceConfig};
+use crate::roce::congestion::hpcc::HpccOptions;
 use crate::uet::Uet;
 use crate::uet::config::{Delivery, LossInference, Operation, UetConfig};
 use crate::uet::header::UNKNOWN;
@@ -158,8 +159,17 @@ fn frames_are_as_long_as_the_model_counts() {
     }
     let mut text = String::new();
     // The paper's receiver sends CNPs; the other one echoes marks in acknowledgements.
-    for preset in [Preset::Mellanox, Preset::Paper] {
-        let config = Arc::new(RoceConfig::new(RATE, preset, None));
+    let [mellanox, paper] =
+        [Preset::Mellanox, Preset::Paper].map(|preset| RoceConfig::new(RATE, preset, None));
+    // HPCC's packets and acknowledgements are longer by the telemetry of five hops.
+    let hpcc = RoceConfig {
+        operation: RoceOperation::Send,
+        congestion: Congestion::Hpcc(HpccOptions::at(RATE, DELAY * 2)),
+        header: mellanox.header + 42,
+        ack_bytes: mellanox.ack_bytes + 42,
+        ..mellanox.clone()
+    };
+    for config in [mellanox, paper, hpcc].map(Arc::new) {
         let protocol = Protocol::Roce(Arc::clone(&config));
         for packet in roce_packets(&config) {
             let frame = protocol.frame(&packet).expect("a frame");
@@ -167,9 +177,15 @@ fn frames_are_as_long_as_the_model_counts() {
             text += &describe(&frame).unwrap();
         }
     }
-    for kind in ["WRITE first", "WRITE middle", "WRITE last", "WRITE only", "(ACK)", "(CNP)"] {
-        assert!(text.contains(kind), "no {kind} was sent");
+    for kind in ["first", "middle", "last", "only"] {
+        for operation in ["WRITE", "SEND"] {
+            assert!(
+                text.contains(&format!("{operation} {kind}")),
+                "no {operation} {kind} was sent"
+            );
+        }
     }
+    assert!(text.contains("(ACK)") && text.contains("(CNP)"));
     assert!(text.contains("AETH syndrome=96"), "no NAK was sent");
 }
 
