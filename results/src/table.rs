@@ -61,9 +61,6 @@ pub fn table(summary: &RunSummary) -> String {
             })
             .collect();
         let name = &summary.variants[0].workloads[place].name;
-        if place > 0 {
-            text.push('\n');
-        }
         text += &format!("{} — {name}\n", summary.name);
         text += &one(&figures);
         text.push('\n');

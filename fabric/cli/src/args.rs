@@ -23,7 +23,7 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Run a scenario, all its variants, and compare them.
     Run(Run),
-    /// Run the fidelity table: our figures beside recorded ones of the reference simulator.
+    /// Run the fidelity table: our figures beside recorded ones of the reference simulators.
     Validate(Validate),
 }
 
