@@ -469,6 +469,21 @@ fn files_of_the_ns3_model_are_played() {
     let alone = (1_003.0 * 0.083_84 + 4.0 * 0.004_8) + 8.0;
     assert!((longest("two") - alone).abs() < 0.01, "{}", longest("two"));
     assert!((longest("one") - (alone + 1_000.0 * 0.083_84)).abs() < 0.2, "they share a spine");
+    let load = "[workload]\nkind = \"incast\"\nbytes = 1000\n";
+    for (text, expected) in [
+        (
+            "[transport]\nkind = \"ndp\"\n",
+            "`profile` is `ns3-rdma`, which models RoCE only; base has another",
+        ),
+        (
+            "[transport]\nkind = \"roce\"\n[topology]\nrouting = { kind = \"pinned\" }\n",
+            "`topology.routing.file` is missing: pinned paths",
+        ),
+    ] {
+        place.file("wrong.toml", &format!("profile = \"ns3-rdma\"\n{text}{load}"));
+        let message = place.refused(&["run", "wrong.toml"]);
+        assert!(message.contains(expected) && message.contains("wrong.toml:"), "{message}");
+    }
     let message = place.refused(&["run", "x.toml", "--set", "topology.routing.case=bad"]);
     assert!(message.contains("spine 9 is not there; the fabric has 2"), "{message}");
     assert!(message.contains("paths.csv:6"), "{message}");

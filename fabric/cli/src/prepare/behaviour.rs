@@ -145,10 +145,6 @@ impl Behaviour {
     /// When options do not fit each other.
     pub fn new(variant: &Variant, graph: &Graph) -> Result<Behaviour, UserError> {
         let profile = variant.profile;
-        if profile == Profile::Ns3Rdma && !matches!(variant.transport, Transport::Roce(_)) {
-            let message = "`profile` is `ns3-rdma`, which models RoCE only";
-            return Err(UserError::new(message).help("write `[transport] kind = \"roce\"`"));
-        }
         let rate = graph.links.first().map_or(Rate::from_gbps(400), |link| link.rate);
         let overhead = if profile == Profile::Ethernet { PREAMBLE_AND_GAP } else { 0 };
         let host_latency = variant.topology.host_latency.unwrap_or(match profile {

@@ -44,6 +44,14 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
         capture: capture::capture(&top.table("capture")?)?,
         until,
     };
+    if let (Profile::Ns3Rdma, false, Some(item)) =
+        (variant.profile, matches!(variant.transport, Transport::Roce(_)), top.get("profile"))
+    {
+        let message =
+            format!("`profile` is `ns3-rdma`, which models RoCE only; {name} has another");
+        let help = "write `[transport] kind = \"roce\"`";
+        return Err(UserError::at(&item.origin, message).help(help));
+    }
     run.finish()?;
     top.finish()?;
     Ok(variant)
@@ -130,8 +138,15 @@ fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
         ],
     )?;
     let choice = choice.unwrap_or_default();
-    let pinned = match section.text("kind")?.as_deref() {
-        Some("pinned") => Some(Pinned { file: file(section)?, case: section.text("case")? }),
+    let pinned = match section.get("kind") {
+        Some(Item { value: Value::Text(kind), origin }) if kind == "pinned" => {
+            if section.get("file").is_none() {
+                let message =
+                    format!("`{}` is missing: pinned paths are in a file", section.name("file"));
+                return Err(UserError::at(origin, message));
+            }
+            Some(Pinned { file: file(section)?, case: section.text("case")? })
+        }
         _ => None,
     };
     let hash = section.word(
