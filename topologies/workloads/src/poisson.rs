@@ -80,6 +80,11 @@ impl Sizes {
         parts.map(|pair| (pair[1].1 - pair[0].1) * (pair[0].0 + pair[1].0) / 2.0).sum()
     }
 
+    /// The largest size, in bytes.
+    pub fn largest(&self) -> u64 {
+        self.0.last().map_or(0, |(bytes, _)| *bytes as u64)
+    }
+
     /// The size at the share `at`, from 0 to 1.
     fn at(&self, at: f64) -> u64 {
         let next = self.0.iter().position(|(_, share)| *share >= at).unwrap_or(self.0.len() - 1);

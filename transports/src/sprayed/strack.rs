@@ -10,8 +10,7 @@
 
 use fabric::units::{Span, Time};
 
-/// Windows between which the target is raised, in packets.
-const SCALED: (f64, f64) = (0.1, 100.0);
+use crate::common::target::target_delay;
 
 /// Constants.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -74,11 +73,7 @@ impl Strack {
     }
 
     fn target(&self) -> f64 {
-        let range = self.options.target.0 as f64 * 5.0;
-        let (few, many) = SCALED;
-        let alpha = range / (1.0 / few.sqrt() - 1.0 / many.sqrt());
-        let more = alpha / self.cwnd.sqrt() - alpha / many.sqrt();
-        self.options.target.0 as f64 + more.clamp(0.0, range)
+        target_delay(self.options.target, self.options.target * 5, self.cwnd)
     }
 
     pub(super) fn on_ack(&mut self, now: Time, rtt: Span) {

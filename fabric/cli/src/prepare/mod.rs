@@ -164,11 +164,7 @@ impl Prepared {
                 Ok(flows::flows(&patterns::permutation(hosts, *bytes, *seed), hosts))
             }
             WorkloadKind::Poisson { sizes, load, duration, seed } => {
-                let sizes = match sizes {
-                    FlowSizes::WebSearch => Sizes::websearch(),
-                    FlowSizes::Fixed(bytes) => Sizes::fixed(*bytes),
-                    FlowSizes::File(file) => self.sizes[&file.path].clone(),
-                };
+                let sizes = self.flow_sizes(sizes);
                 let (load, duration, seed) = (*load, *duration, *seed);
                 let arrivals = Arrivals { load, rate: self.graph.links[0].rate, duration, seed };
                 let matrix = poisson(hosts, &sizes, &arrivals).map_err(wrong)?;
@@ -190,6 +186,15 @@ impl Prepared {
 }
 
 impl Prepared {
+    /// The distribution of sizes that a scenario names.
+    fn flow_sizes(&self, sizes: &FlowSizes) -> Sizes {
+        match sizes {
+            FlowSizes::WebSearch => Sizes::websearch(),
+            FlowSizes::Fixed(bytes) => Sizes::fixed(*bytes),
+            FlowSizes::File(file) => self.sizes[&file.path].clone(),
+        }
+    }
+
     /// Whether the transport can do what the workload needs; else what the user has to mend.
     fn serves(&self, workload: &Workload) -> Result<(), String> {
         let TransportConfig::Uet(config) = &self.behaviour.transport else { return Ok(()) };
@@ -198,10 +203,10 @@ impl Prepared {
                 let flows = &self.matrices[&file.path].connections;
                 (flows.iter().map(|flow| flow.bytes).max().unwrap_or(0), false)
             }
-            WorkloadKind::Permutation { bytes, .. }
-            | WorkloadKind::Incast { bytes, .. }
-            | WorkloadKind::Poisson { sizes: FlowSizes::Fixed(bytes), .. } => (*bytes, false),
-            WorkloadKind::Poisson { .. } => (u64::MAX, false),
+            WorkloadKind::Permutation { bytes, .. } | WorkloadKind::Incast { bytes, .. } => {
+                (*bytes, false)
+            }
+            WorkloadKind::Poisson { sizes, .. } => (self.flow_sizes(sizes).largest(), false),
             WorkloadKind::AllReduce { bytes, .. } | WorkloadKind::AllToAll { bytes, .. } => {
                 (*bytes, true)
             }

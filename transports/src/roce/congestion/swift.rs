@@ -3,10 +3,9 @@
 
 use fabric::units::{Span, Time};
 
+use crate::common::target::target_delay;
 use crate::roce::congestion::Feedback;
 
-/// Windows between which the target is raised, in packets.
-const SCALED: (f64, f64) = (0.1, 100.0);
 /// Smallest window: a packet in a hundred round trips.
 const LEAST: f64 = 0.01;
 
@@ -82,11 +81,7 @@ impl Swift {
     }
 
     fn target(&self) -> f64 {
-        let scaling = self.options.scaling.0 as f64;
-        let (few, many) = SCALED;
-        let alpha = scaling / (1.0 / few.sqrt() - 1.0 / many.sqrt());
-        let beta = -alpha / many.sqrt();
-        self.options.target.0 as f64 + (alpha / self.cwnd.sqrt() + beta).clamp(0.0, scaling)
+        target_delay(self.options.target, self.options.scaling, self.cwnd)
     }
 
     pub(super) fn on_ack(&mut self, feedback: &Feedback<'_>) {
