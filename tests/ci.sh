@@ -10,7 +10,7 @@ tests() { cargo test --release --workspace; }
 doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
 
 # Pure packages may depend on nothing that reads a clock, socket or file: an allow-list. (smoltcp without its
-# `std` feature has neither; its wire formats are used.)
+# devices has only a clock, which clippy.toml forbids.)
 pure() {
   local package
   for package in ultraloom-fabric ultraloom-transports ultraloom-topologies ultraloom-workloads; do

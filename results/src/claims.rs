@@ -209,6 +209,7 @@ mod tests {
         let workload = WorkloadSummary { name: "incast".into(), figures: figures.clone() };
         let variant = |name: &str| VariantSummary {
             name: name.into(),
+            clock_dilation: 1,
             figures: figures.clone(),
             workloads: vec![workload.clone()],
         };

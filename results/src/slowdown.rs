@@ -169,6 +169,7 @@ mod tests {
         let workload = |name: &str| WorkloadSummary { name: name.into(), figures: figures.clone() };
         let variant = |name: &str| VariantSummary {
             name: name.into(),
+            clock_dilation: 1,
             figures: figures.clone(),
             workloads: vec![workload("incast"), workload("ring")],
         };

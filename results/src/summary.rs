@@ -28,11 +28,19 @@ pub struct RunSummary {
 pub struct VariantSummary {
     /// The variant's name.
     pub name: String,
+    /// How many times faster than the emulation's the clock of its transport runs: more than 1 for
+    /// TCP, whose stack is made for the Internet's round trips.
+    #[serde(default = "undilated")]
+    pub clock_dilation: u32,
     /// Over all workloads: counts added up, completion times together, the first collective.
     #[serde(flatten)]
     pub figures: Figures,
     /// Each workload's own.
     pub workloads: Vec<WorkloadSummary>,
+}
+
+fn undilated() -> u32 {
+    1
 }
 
 /// A workload of a variant.
@@ -385,7 +393,12 @@ pub(crate) mod tests {
     fn json_names_are_stable() {
         let figures = Figures::of(&record(&[]), &Context { messages: 0, ..Context::default() });
         let workload = WorkloadSummary { name: "all-reduce".into(), figures: figures.clone() };
-        let variant = VariantSummary { name: "uec".into(), figures, workloads: vec![workload] };
+        let variant = VariantSummary {
+            name: "uec".into(),
+            clock_dilation: 1,
+            figures,
+            workloads: vec![workload],
+        };
         let summary = RunSummary {
             name: "n".into(),
             seed: 1,

@@ -134,7 +134,12 @@ mod tests {
             let context = Context { messages: 1, ..Context::default() };
             let figures = Figures::of(&record(&[Some(time)]), &context);
             let workload = WorkloadSummary { name: "permutation".into(), figures: figures.clone() };
-            VariantSummary { name: name.into(), figures, workloads: vec![workload] }
+            VariantSummary {
+                name: name.into(),
+                clock_dilation: 1,
+                figures,
+                workloads: vec![workload],
+            }
         };
         let variants = vec![variant("uec", 1_000), variant("roce", 2_500)];
         let (name, version) = ("demo".into(), "0".into());

@@ -53,6 +53,7 @@ fn every_transport_is_deterministic() {
         "kind = \"ndp\"",
         "kind = \"srd\"",
         "kind = \"strack\"",
+        "kind = \"tcp\"",
     ];
     for transport in transports {
         let text = format!(

@@ -5,6 +5,7 @@ use fabric::packet::Packet;
 
 use crate::roce::Roce;
 use crate::sprayed::Sprayed;
+use crate::tcp::Tcp;
 use crate::uet::Uet;
 use crate::uet::congestion::Constant;
 use crate::uet::dctcp::Dctcp;
@@ -56,4 +57,6 @@ transports! {
     Roce(Roce),
     /// NDP, SRD-like, STrack-like.
     Sprayed(Sprayed),
+    /// TCP.
+    Tcp(Box<Tcp>),
 }

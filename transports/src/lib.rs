@@ -7,6 +7,7 @@
 //! - [`uet`]: Ultra Ethernet Transport
 //! - [`roce`]: RDMA over converged Ethernet, version 2
 //! - [`sprayed`]: NDP, and what is known of SRD and STrack
+//! - [`tcp`]: smoltcp's stack on a dilated clock
 //! - [`any`]: one type for all of them
 //! - [`wire`]: the bytes of what they send
 //! - [`common`]: what they share
@@ -15,6 +16,7 @@ pub mod any;
 pub mod common;
 pub mod roce;
 pub mod sprayed;
+pub mod tcp;
 pub mod uet;
 pub mod wire;
 

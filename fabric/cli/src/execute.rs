@@ -152,6 +152,7 @@ fn run_variant(
     };
     outcome.summary.variants.push(VariantSummary {
         name: variant.name.clone(),
+        clock_dilation: prepared.behaviour.transport.dilation(),
         figures,
         workloads,
     });

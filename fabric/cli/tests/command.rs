@@ -142,7 +142,10 @@ fn a_wrong_scenario_is_refused_with_its_place() {
         (
             "\"roce\"",
             "\"rocky\"",
-            &["`transport.kind` is `rocky`; expected uet, roce, ndp, srd or strack", "x.toml:9:22"],
+            &[
+                "`transport.kind` is `rocky`; expected uet, roce, ndp, srd, strack or tcp",
+                "x.toml:9:22",
+            ],
         ),
         ("hosts = 16", "hosts = 1", &["`topology.hosts` is `1`", "x.toml:3:9"]),
         (

@@ -21,9 +21,10 @@ use crate::wire::outer::{self, FCS, OUTER, Outer, ROCE_PORT, UET_PORT, ecn};
 use crate::wire::pds::{self, PdsType, next};
 use crate::wire::roce::{self, opcode};
 use crate::wire::ses;
+use crate::wire::tcp;
 
 /// Shortest frame, without frame check sequence.
-const SHORTEST: usize = 60;
+pub(super) const SHORTEST: usize = 60;
 /// What IP carries of a trimmed packet: UDP and 16 bytes of PDS (`uet-wire.md` §5.2).
 const TRIMMED: usize = 24;
 /// Differentiated services, which operators choose; these are the examples of `uet-wire.md` §5.1 …
@@ -52,6 +53,8 @@ pub enum Protocol {
     Uet(Arc<UetConfig>),
     /// RoCEv2.
     Roce(Arc<RoceConfig>),
+    /// TCP.
+    Tcp,
     /// One whose format nobody has published: UDP with a payload of its length.
     Unpublished,
 }
@@ -65,6 +68,7 @@ impl Protocol {
             (Kind::Pfc, _) => Some(pfc(packet)),
             (_, Protocol::Uet(config)) => Some(uet(packet, config)),
             (_, Protocol::Roce(config)) => Some(roce(packet, config)),
+            (_, Protocol::Tcp) => Some(tcp::frame(packet)),
             (_, Protocol::Unpublished) => Some(unpublished(packet)),
         }
     }

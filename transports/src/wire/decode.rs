@@ -10,8 +10,9 @@ use crate::wire::outer::{ETHERNET, ROCE_PORT, UET_PORT, parse};
 use crate::wire::pds::{self, PdsType, next};
 use crate::wire::roce::{self, Aeth, Bth, Reth};
 use crate::wire::ses;
+use crate::wire::tcp;
 
-/// Describes an Ethernet frame: UET and RoCEv2 to their last header, pauses, and of others the outer ones.
+/// Describes an Ethernet frame: UET, RoCEv2 and TCP to their last header, pauses, and of others the outer ones.
 ///
 /// # Errors
 /// When a header is cut off or malformed. Never a panic, whatever the bytes.
@@ -19,6 +20,9 @@ pub fn describe(frame: &[u8]) -> Result<String, WireError> {
     let ethernet = EthernetFrame::new_checked(frame).map_err(|_| WireError::Outer("Ethernet"))?;
     match ethernet.ethertype() {
         EthernetProtocol::Ipv4 => {
+            if let Some(text) = tcp::describe(frame)? {
+                return Ok(text);
+            }
             let (mut text, port, rest) = parse(frame)?;
             match port {
                 UET_PORT => uet(rest, &mut text)?,

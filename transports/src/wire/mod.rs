@@ -5,7 +5,7 @@
 //!
 //! # Map of the code
 //! - `layout`: one table of fields a header makes its view, representation and display
-//! - [`pds`], [`ses`], [`tss`]: Ultra Ethernet; [`roce`]: RoCEv2; [`link`]: pauses, ordered sets
+//! - [`pds`], [`ses`], [`tss`]: Ultra Ethernet; [`roce`]: RoCEv2; `tcp`: TCP; [`link`]: pauses, ordered sets
 //! - [`crc`]: UET's CRC and RoCE's ICRC
 //! - [`outer`]: Ethernet, IPv4 and UDP, which are smoltcp's
 //! - [`compose`]: a model packet as a frame; [`decode`]: a frame as text
@@ -19,6 +19,7 @@ pub mod outer;
 pub mod pds;
 pub mod roce;
 pub mod ses;
+mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod tss;

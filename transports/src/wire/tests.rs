@@ -12,6 +12,8 @@ use crate::common::pair::{Bench, Fate};
 use crate::roce::Roce;
 use crate::roce::config::{Congestion, Operation as RoceOperation, Preset, RoceConfig};
 use crate::roce::congestion::hpcc::HpccOptions;
+use crate::tcp::Tcp;
+use crate::tcp::config::TcpConfig;
 use crate::uet::Uet;
 use crate::uet::config::{Delivery, LossInference, Operation, UetConfig};
 use crate::uet::header::UNKNOWN;
@@ -187,6 +189,32 @@ fn frames_are_as_long_as_the_model_counts() {
     }
     assert!(text.contains("(ACK)") && text.contains("(CNP)"));
     assert!(text.contains("AETH syndrome=96"), "no NAK was sent");
+}
+
+/// TCP's frames are the stack's own segments, as long as the model counts, with checksums that are right.
+#[test]
+fn tcp_segments_are_whole_frames() {
+    let config = Arc::new(TcpConfig::new(RATE, DELAY * 2));
+    let mut count = 0;
+    let lossy = move |_: Time, packet: &Packet| match fate(&mut count, packet) {
+        Fate::Lose => Fate::Lose,
+        _ => Fate::Arrive,
+    };
+    let endpoint = |host| Tcp::new(HostId(host), Arc::clone(&config), 1);
+    let mut bench = Bench::new((0..2).map(endpoint).collect(), RATE, DELAY, lossy);
+    bench.post(0, message(1, 1, 200_000));
+    assert!(bench.run(Time(1 << 50)));
+    let mut text = String::new();
+    for (_, packet) in &bench.sent {
+        let frame = Protocol::Tcp.frame(packet).expect("a frame");
+        assert_eq!(frame.len() + FCS, usize::from(packet.bytes), "{packet:?}");
+        text += &(describe(&frame).unwrap() + "\n");
+    }
+    assert!(text.starts_with("10.0.0.0 > 10.0.0.1 tcp "), "{text}");
+    for part in ["> 5001 [S] ", "[SA] ", "[A] ", "[PA] ", "len=4096 "] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    assert!(text.lines().all(|line| line.ends_with("checksum right")), "{text}");
 }
 
 /// In the reference's profile, headers are whole and payload makes up for them.

@@ -14,13 +14,15 @@ use transports::roce::Roce;
 use transports::roce::config::RoceConfig;
 use transports::sprayed::Sprayed;
 use transports::sprayed::config::SprayedConfig;
+use transports::tcp::Tcp;
+use transports::tcp::config::TcpConfig;
 use transports::uet::Uet;
 use transports::uet::config::{Congestion, Oversubscribed, UetConfig};
 use transports::wire::compose::Protocol;
 
 use crate::error::UserError;
 use crate::prepare::routing::routing;
-use crate::prepare::{roce, sprayed};
+use crate::prepare::{roce, sprayed, tcp};
 use crate::scenario::model::{Profile, SwitchOptions, Transport, UetOptions, Variant};
 
 /// Preamble and inter-frame gap.
@@ -51,6 +53,8 @@ pub enum TransportConfig {
     Roce(Arc<RoceConfig>),
     /// A sprayed rival.
     Sprayed(Arc<SprayedConfig>),
+    /// TCP.
+    Tcp(Arc<TcpConfig>),
 }
 
 impl TransportConfig {
@@ -59,7 +63,16 @@ impl TransportConfig {
         match self {
             TransportConfig::Uet(config) => Protocol::Uet(Arc::clone(config)),
             TransportConfig::Roce(config) => Protocol::Roce(Arc::clone(config)),
+            TransportConfig::Tcp(_) => Protocol::Tcp,
             TransportConfig::Sprayed(_) => Protocol::Unpublished,
+        }
+    }
+
+    /// How many times faster than the emulation's the transport's clock runs.
+    pub fn dilation(&self) -> u32 {
+        match self {
+            TransportConfig::Tcp(config) => config.dilation,
+            _ => 1,
         }
     }
 
@@ -91,6 +104,9 @@ impl TransportConfig {
             }
             TransportConfig::Sprayed(config) => {
                 AnyEndpoint::Sprayed(Sprayed::new(host, Arc::clone(config), seed))
+            }
+            TransportConfig::Tcp(config) => {
+                AnyEndpoint::Tcp(Box::new(Tcp::new(host, Arc::clone(config), seed)))
             }
         }
     }
@@ -164,6 +180,7 @@ impl Behaviour {
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
             Transport::Sprayed(options) => sprayed::sprayed(&basis, options, switch),
+            Transport::Tcp(options) => tcp::tcp(&basis, options, switch),
             Transport::Roce(options) => {
                 roce::roce(&basis, options, switch, &variant.topology.routing)
             }
@@ -207,7 +224,7 @@ fn flow_control(variant: &Variant) -> Result<SwitchOptions, UserError> {
 /// Credits for frames of at most `frame` bytes and, in RoCE, the longer header of a first one.
 fn credits(variant: &Variant, frame: u64) -> Result<CreditConfig, UserError> {
     let longer = match &variant.transport {
-        Transport::Uet(_) | Transport::Sprayed(_) => 0,
+        Transport::Uet(_) | Transport::Sprayed(_) | Transport::Tcp(_) => 0,
         Transport::Roce(options) => roce::longer_first(options, variant.profile),
     };
     let mut config = CreditConfig { bytes: None, frame: (frame + longer) as u16 };
@@ -240,6 +257,7 @@ fn frames(transport: &Transport, profile: Profile) -> (u64, u64) {
         }
         (Transport::Roce(options), profile) => roce::frames(options, profile),
         (Transport::Sprayed(options), _) => sprayed::frames(options),
+        (Transport::Tcp(options), _) => tcp::frames(options),
     }
 }
 

@@ -1,8 +1,8 @@
 //! From a variant to what the engine takes: a graph, its behaviour, a transport, programs, faults.
 //!
 //! - this file: the graph and programs
-//! - [`behaviour`]: queues, marking and transports by profile; `roce`, `sprayed`: those of RoCE and
-//!   the sprayed rivals
+//! - [`behaviour`]: queues, marking and transports by profile; `roce`, `sprayed`, `tcp`: those of
+//!   RoCE, the sprayed rivals and TCP
 //! - `routing`: how switches choose paths
 //! - [`mod@capture`]: frames to record
 //! - [`faults`]: what happens to links and switches
@@ -13,6 +13,7 @@ pub mod faults;
 mod roce;
 mod routing;
 mod sprayed;
+mod tcp;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `sprayed`, `uet`: those with a
+//! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `sprayed`, `tcp`, `uet`: those with a
 //!   file of their own
 //! - [`model`]: the scenario as data
 
@@ -14,6 +14,7 @@ mod roce;
 mod sections;
 mod sprayed;
 mod take;
+mod tcp;
 pub mod tree;
 mod uet;
 

@@ -9,6 +9,7 @@ use fabric::units::{Rate, Ratio, Span};
 use results::claims::Claim;
 use topologies::placement::Placement;
 use transports::roce::config::{Operation, Preset, QpScope};
+use transports::tcp::config::Control;
 
 use crate::error::Origin;
 pub use crate::scenario::uet::UetOptions;
@@ -210,6 +211,21 @@ pub enum Transport {
     Roce(RoceOptions),
     /// NDP, SRD-like, STrack-like.
     Sprayed(SprayedOptions),
+    /// TCP.
+    Tcp(TcpOptions),
+}
+
+/// TCP, where it differs from its defaults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpOptions {
+    /// Congestion control.
+    pub congestion: Option<Control>,
+    /// Payload of a full segment.
+    pub payload: Option<u16>,
+    /// Send and receive buffers of a connection.
+    pub buffer: Option<u32>,
+    /// How many times faster the stack's clock runs.
+    pub dilation: Option<u32>,
 }
 
 /// A sprayed rival, where it differs from its defaults.

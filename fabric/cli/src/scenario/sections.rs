@@ -12,7 +12,7 @@ use crate::scenario::model::{
     SprayedKind, SwitchOptions, Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
-use crate::scenario::{capture, faults, roce, sprayed, uet};
+use crate::scenario::{capture, faults, roce, sprayed, tcp, uet};
 
 /// Most hosts, ranks, senders.
 pub(super) const MANY: u64 = 16 << 20;
@@ -250,6 +250,7 @@ fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
         Uet,
         Roce,
         Sprayed(SprayedKind),
+        Tcp,
     }
     let kinds = [
         ("uet", Kind::Uet),
@@ -257,11 +258,13 @@ fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
         ("ndp", Kind::Sprayed(SprayedKind::Ndp)),
         ("srd", Kind::Sprayed(SprayedKind::Srd)),
         ("strack", Kind::Sprayed(SprayedKind::Strack)),
+        ("tcp", Kind::Tcp),
     ];
     let transport = match section.word("kind", &kinds)?.unwrap_or(Kind::Uet) {
         Kind::Uet => Transport::Uet(Box::new(uet::uet(section)?)),
         Kind::Roce => Transport::Roce(roce::roce(section)?),
         Kind::Sprayed(kind) => Transport::Sprayed(sprayed::sprayed(kind, section)?),
+        Kind::Tcp => Transport::Tcp(tcp::tcp(section)?),
     };
     section.finish()?;
     Ok(transport)
@@ -375,6 +378,7 @@ pub(super) fn all_keys() -> Vec<String> {
         include_str!("roce.rs"),
         include_str!("sections.rs"),
         include_str!("sprayed.rs"),
+        include_str!("tcp.rs"),
     ];
     let calls = [
         "get(\"",
