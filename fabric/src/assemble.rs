@@ -23,8 +23,10 @@ use crate::net::outlet::{Outlet, Peer};
 use crate::net::port::{Port, special};
 use crate::net::profile::PortProfile;
 use crate::net::route::Salt;
-use crate::net::switch::{Guard, MAX_PORTS, MAX_WINDOW, Scratch, SharedState, Switch, gate};
+use crate::net::shared::{Guard, SharedState};
+use crate::net::switch::{MAX_PORTS, MAX_WINDOW, Scratch, Switch, gate};
 use crate::net::tap::Taps;
+use crate::net::watchdog::Watchdog;
 use crate::program::Program;
 use crate::rng::{Purpose, Stream, key};
 use crate::run::Run;
@@ -425,14 +427,20 @@ impl<'a> Builder<'a> {
             Buffer::Credits(_) => Some(Guard::Credits),
             _ => self.layout.mmu(self.graph, self.config, node)?.map(Guard::Pauses),
         };
-        let shared = guard.map(|guard| Box::new(SharedState::new(guard, retry)));
+        let watchdog = match &self.config.buffer {
+            Buffer::Shared(shared) => shared.watchdog,
+            Buffer::PerQueue | Buffer::Credits(_) => None,
+        };
+        let watchdog =
+            watchdog.map(|config| Watchdog::new(config, self.layout.ports_of(node).len()));
+        let shared = guard.map(|guard| Box::new(SharedState::new(guard, retry, watchdog)));
         let routing = (&self.config.routing, self.seed, node.0);
         let mut switch = Switch::new(spec.route, salt, shared, retry, routing);
         self.pin(node, &mut switch);
         Ok(switch)
     }
 
-    /// Pins the packets that enter the fabric by this switch and are to be pinned.
+    /// Pins the packets of this switch that do not choose.
     fn pin(&self, node: NodeId, switch: &mut Switch) {
         let pins = &self.config.routing.pins;
         if pins.is_empty() {
@@ -446,10 +454,8 @@ impl<'a> Builder<'a> {
                 (peer, (port - first) as u16)
             })
             .collect();
-        for pin in pins {
-            if let (Some(ingress), Some(egress)) =
-                (by_peer.get(&NodeId(pin.src.0)), by_peer.get(&pin.via))
-            {
+        for pin in pins.iter().filter(|pin| pin.at == node) {
+            if let (Some(ingress), Some(egress)) = (by_peer.get(&pin.from), by_peer.get(&pin.to)) {
                 switch.pin(*ingress, pin.dst, *egress);
             }
         }

@@ -84,6 +84,17 @@ pub struct SharedBuffer {
     pub alpha_shift: u32,
     /// A pause ends this many bytes below the threshold.
     pub resume_offset: u64,
+    /// What ends pauses that last too long.
+    pub watchdog: Option<WatchdogConfig>,
+}
+
+/// When a PFC watchdog acts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WatchdogConfig {
+    /// A queue that was paused for so long without a break is emptied, and drops what comes.
+    pub detect: Span,
+    /// It drops for so long, and longer until its pause is over.
+    pub restore: Span,
 }
 
 /// How a switch holds packets.
@@ -122,19 +133,21 @@ pub struct Routing {
     pub flowlet_gap: Option<Span>,
     /// From a change of a link to the moment at which all switches route by it; `None`: never.
     pub convergence: Option<Span>,
-    /// Pairs of hosts whose packets do not choose.
+    /// Packets that do not choose.
     pub pins: Vec<Pin>,
 }
 
-/// Packets from one host to another leave the first switch on their way to a given neighbour.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A switch sends packets that come from a given neighbour for a given host to a given neighbour.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Pin {
-    /// Sending host.
-    pub src: HostId,
-    /// Receiving host.
+    /// The switch.
+    pub at: NodeId,
+    /// The neighbour they come from.
+    pub from: NodeId,
+    /// The host they are for.
     pub dst: HostId,
-    /// The neighbour of the sending host's switch.
-    pub via: NodeId,
+    /// The neighbour they go to.
+    pub to: NodeId,
 }
 
 /// Everything about the fabric that is not in the graph.

@@ -12,7 +12,7 @@
 //! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
 //!   workloads)
 //! - What is looked at: [`probe`] (counters, records), [`capture`] (frames at chosen ports),
-//!   [`telemetry`] (what switches write into packets)
+//!   [`telemetry`] (what switches write into packets), `deadlock` (ports that wait for each other)
 //! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
 //!   [`probe::RunRecord`]
 //! - [`engine`]: windows, shards, threads; `net`: ports, switches, buffers, hosts
@@ -28,6 +28,7 @@ pub mod assemble;
 pub mod capture;
 pub mod config;
 pub(crate) mod convergence;
+pub(crate) mod deadlock;
 pub mod detour;
 pub mod digest;
 pub mod endpoint;

@@ -86,6 +86,8 @@ counters! {
         dropped_injected,
         /// Packets dropped because no port led to their destination (counted at the ingress port).
         dropped_unroutable,
+        /// Packets dropped by the PFC watchdog.
+        dropped_watchdog,
         /// Packets trimmed here.
         trimmed,
         /// Packets marked with congestion experienced here.
@@ -96,6 +98,8 @@ counters! {
         resumes_sent,
         /// PFC pauses received.
         pauses_received,
+        /// PFC watchdog: times a queue was found paused for too long.
+        watchdog_storms,
         /// Link-level retry: frames sent again.
         llr_replayed,
         /// Link-level retry: NACKs received.
@@ -120,6 +124,7 @@ impl PortCounters {
             + self.dropped_error
             + self.dropped_injected
             + self.dropped_unroutable
+            + self.dropped_watchdog
     }
 }
 
@@ -157,6 +162,17 @@ pub struct MessageRecord {
     pub failed: Time,
 }
 
+/// An egress port that its peer holds back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Blocked {
+    /// The switch.
+    pub node: NodeId,
+    /// The node at the other end of the link.
+    pub peer: NodeId,
+    /// The traffic class.
+    pub class: u8,
+}
+
 /// Totals of the engine's work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Work {
@@ -191,4 +207,6 @@ pub struct RunRecord {
     pub capture: CaptureRecord,
     /// Whether the run was stopped before its events ran out.
     pub stopped: bool,
+    /// Ports that held each other back in a circle at the end: what `deadlock` finds.
+    pub deadlock: Vec<Blocked>,
 }

@@ -1,5 +1,6 @@
 //! A run: shards executed to the end, then read out.
 
+use crate::deadlock;
 use crate::digest::Digest;
 use crate::endpoint::Endpoint;
 use crate::engine::Progress;
@@ -48,6 +49,7 @@ impl<E: Endpoint, P: Program> Run<E, P> {
     }
 
     fn read_out(self, outcome: Outcome) -> RunRecord {
+        let deadlock = deadlock::find(&self.shards, &self.layout);
         let mut digest = Digest::default();
         let mut work = Work { windows: outcome.windows, ..Work::default() };
         work.packets_in_flight_max = outcome.in_flight_max;
@@ -78,6 +80,7 @@ impl<E: Endpoint, P: Program> Run<E, P> {
             digest: digest.0,
             capture: merge(captures.into_iter()),
             stopped: outcome.stopped,
+            deadlock,
         }
     }
 }

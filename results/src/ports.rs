@@ -18,7 +18,7 @@ pub struct PortSet {
 /// Counters in file order: name, meaning, value.
 type Counter = (&'static str, &'static str, &'static str, fn(&PortCounters) -> u64);
 
-const COUNTERS: [Counter; 19] = [
+const COUNTERS: [Counter; 21] = [
     ("packets", "", "packets sent: packet-hops", |c| c.packets),
     ("bytes", "B", "frame bytes sent, without preamble and gap", |c| c.bytes),
     ("dropped_full", "", "packets dropped because the queue was full", |c| c.dropped_full),
@@ -31,11 +31,13 @@ const COUNTERS: [Counter; 19] = [
     ("dropped_unroutable", "", "packets that came in here and had no port to leave by", |c| {
         c.dropped_unroutable
     }),
+    ("dropped_watchdog", "", "packets dropped by the PFC watchdog", |c| c.dropped_watchdog),
     ("trimmed", "", "packets trimmed", |c| c.trimmed),
     ("ecn_marked", "", "packets marked", |c| c.ecn_marked),
     ("pauses_sent", "", "PFC pauses sent", |c| c.pauses_sent),
     ("resumes_sent", "", "PFC resumes sent", |c| c.resumes_sent),
     ("pauses_received", "", "PFC pauses received", |c| c.pauses_received),
+    ("watchdog_storms", "", "times a queue was paused for too long", |c| c.watchdog_storms),
     ("llr_replayed", "", "frames sent again by link-level retry", |c| c.llr_replayed),
     ("llr_nacks", "", "NACKs of link-level retry received", |c| c.llr_nacks),
     ("llr_timeouts", "", "replays because no NACK came", |c| c.llr_timeouts),
@@ -101,6 +103,6 @@ mod tests {
         };
         let file = bytes::Bytes::from(ports(&[set]));
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        assert_eq!(reader.schema().fields().len(), 24);
+        assert_eq!(reader.schema().fields().len(), 5 + COUNTERS.len());
     }
 }

@@ -70,6 +70,9 @@ pub struct Figures {
     pub fairness: f64,
     /// From zero to the last completion, in microseconds.
     pub makespan_us: f64,
+    /// Ports that held each other back in a circle at the end, each as `node > peer`.
+    #[serde(default)]
+    pub deadlock: Vec<String>,
     /// Packets.
     pub packets: Packets,
     /// The collective, if the workload is one and finished.
@@ -107,6 +110,9 @@ pub struct Packets {
     pub timeouts: u64,
     /// Data packets that arrived a second time.
     pub duplicates: u64,
+    /// Queues that a PFC watchdog found paused for too long.
+    #[serde(default)]
+    pub watchdog_storms: u64,
 }
 
 /// A collective's time and bandwidths, as nccl-tests defines them.
@@ -169,6 +175,8 @@ pub struct Context {
     pub messages: u64,
     /// The ideal completion time of each message that was posted.
     pub ideals: Vec<Span>,
+    /// Ports that held each other back in a circle, each as `node > peer`.
+    pub deadlock: Vec<String>,
     /// The collective, if it is one.
     pub collective: Option<CollectiveShape>,
     /// Seconds of running.
@@ -197,6 +205,7 @@ impl Figures {
             slowdown: Percentiles::of_numbers(&slowdowns(&record.messages, &context.ideals)),
             fairness: fairness(&record.messages),
             makespan_us: makespan.as_micros(),
+            deadlock: context.deadlock.clone(),
             packets: packets(record),
             collective: shape.map(|shape| collective(record, shape)),
             engine: engine(record, context),
@@ -224,6 +233,7 @@ impl Figures {
             fairness: parts.iter().map(|part| part.fairness).sum::<f64>()
                 / parts.len().max(1) as f64,
             makespan_us: parts.iter().map(|part| part.makespan_us).sum(),
+            deadlock: parts.iter().flat_map(|part| part.deadlock.iter().cloned()).collect(),
             packets,
             collective: parts.iter().find_map(|part| part.collective.clone()),
             engine,
@@ -250,6 +260,7 @@ fn packets(record: &RunRecord) -> Packets {
         cnps: sent.cnps,
         timeouts: sent.timeouts,
         duplicates: sent.duplicates,
+        watchdog_storms: ports.watchdog_storms,
     }
 }
 
@@ -296,6 +307,7 @@ impl Packets {
         self.cnps += other.cnps;
         self.timeouts += other.timeouts;
         self.duplicates += other.duplicates;
+        self.watchdog_storms += other.watchdog_storms;
     }
 }
 
@@ -355,6 +367,7 @@ pub(crate) mod tests {
             digest: 0xabc,
             capture: CaptureRecord::default(),
             stopped: false,
+            deadlock: Vec::new(),
         }
     }
 

@@ -91,7 +91,7 @@ fn a_ring_without_contention_takes_its_steps() {
     close(collective.bus_bandwidth_gbps, bandwidth * 1.75);
 }
 
-/// Every scenario that ships runs to its last flow.
+/// Every scenario that ships runs to its last flow, but for the one that shows how it cannot.
 #[test]
 fn every_scenario_that_ships_runs_to_its_last_flow() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/scenarios");
@@ -99,6 +99,9 @@ fn every_scenario_that_ships_runs_to_its_last_flow() {
     for entry in std::fs::read_dir(folder).expect("scenarios") {
         let path = entry.expect("an entry").path();
         if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        if path.ends_with("pfc-deadlock.toml") {
             continue;
         }
         let outcome = run_file(&path);

@@ -70,6 +70,25 @@ fn every_transport_is_deterministic() {
     }
 }
 
+/// Pauses that a watchdog ends, and the circle that is found without one.
+#[test]
+fn deadlocks_are_deterministic() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/scenarios");
+    let text = std::fs::read_to_string(folder.join("pfc-deadlock.toml")).expect("the scenario");
+    let text = text.replace("\"pfc-deadlock", &format!("\"{}/pfc-deadlock", folder.display()));
+    let text = text.replace(&format!("name = \"{}/", folder.display()), "name = \"");
+    let found = |threads, shards| {
+        let variants = run_on(&text, &[], threads, shards).summary.variants;
+        let of = |place: usize| &variants[place].figures;
+        (of(0).deadlock.clone(), of(0).digest.clone(), of(1).digest.clone())
+    };
+    let first = found(1, 1);
+    assert_eq!(first.0.len(), 4);
+    for (threads, shards) in [(1, 16), (2, 4), (3, 64)] {
+        assert_eq!(found(threads, shards), first, "{threads} threads, {shards} shards");
+    }
+}
+
 /// Matrices whose triggers couple hosts are as deterministic.
 #[test]
 fn coupled_hosts_are_deterministic() {

@@ -1,6 +1,8 @@
 //! RoCE is alive: lossless, paused, marked, and unlucky with its hashes.
 
-use ultraloom_tests::{figures, run};
+use std::path::Path;
+
+use ultraloom_tests::{figures, run, run_file};
 
 /// An incast of 127 to 1 under priority flow control loses nothing, with and without congestion control.
 #[test]
@@ -54,4 +56,42 @@ fn collisions_double_the_tail_of_a_permutation() {
     let tail = |place: usize| variants[place].figures.fct_us.max;
     assert!(tail(1) >= 2.0 * tail(0), "roce {} against uec {}", tail(1), tail(0));
     assert_eq!(variants[1].figures.packets.dropped, 0);
+}
+
+/// Routes that bounce deadlock: the run names the flows and the circle. A watchdog breaks it at the price of drops;
+/// without bounces there is none, and nothing is dropped.
+#[test]
+fn a_circle_of_pauses_is_a_deadlock() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/scenarios");
+    let outcome = run_file(&folder.join("pfc-deadlock.toml"));
+    let [bounced, watchdog, up_down] = outcome.summary.variants.as_slice() else { panic!("three") };
+    let circle = ["leaf:0 > spine:0", "spine:0 > leaf:1", "leaf:1 > spine:1", "spine:1 > leaf:0"];
+    assert_eq!(bounced.figures.deadlock, circle);
+    assert!(bounced.figures.completed < bounced.figures.flows);
+    let [text] = outcome.unfinished.as_slice() else { panic!("one did not finish") };
+    assert!(text.contains("deadlock: these ports pause each other in a circle: leaf:0"), "{text}");
+    let packets = &watchdog.figures.packets;
+    assert_eq!((watchdog.figures.completed, watchdog.figures.deadlock.len()), (8, 0));
+    assert!(packets.watchdog_storms > 0 && packets.dropped > 0);
+    assert_eq!((up_down.figures.completed, up_down.figures.packets.dropped), (8, 0));
+}
+
+/// What comes after a pause was decided fits into the headroom, and would not fit into three frames less.
+#[test]
+fn headroom_is_as_large_as_it_has_to_be() {
+    let dropped = |headroom: u64| {
+        let buffer = 9 * (headroom + 4_096) + 100_000;
+        let text = format!(
+            "[topology]\nkind = \"single-switch\"\nhosts = 9\nlink_length = \"2 km\"\n\
+             buffer = {buffer}\n[switch]\nheadroom = {headroom}\n[transport]\nkind = \"roce\"\n\
+             congestion = \"none\"\nwindow = false\n[workload]\nkind = \"incast\"\nbytes = \"8 MB\"\n"
+        );
+        let found = figures(&text);
+        assert_eq!(found.completed, 8);
+        found.packets.dropped
+    };
+    // Both ways at 50 B/ns: 10,065 ns of cable and PHY, 900 ns of pipelines; frames of 4,194 B.
+    let needed = 50 * (2 * 10_065 + 900) + 3 * 4_194 + 84;
+    assert_eq!(dropped(needed), 0);
+    assert!(dropped(needed - 3 * 4_194) > 0);
 }

@@ -131,7 +131,7 @@ fn run_variant(
             outcome.panels.push(Panel { title: workload.name.clone(), curves: Vec::new() });
         }
         outcome.panels[place].curves.push(Curve { name: variant.name.clone(), times: own });
-        if let Some(text) = unfinished(&record) {
+        if let Some(text) = unfinished(&record, &context.deadlock) {
             outcome.unfinished.push(format!("{}, {}: {text}", variant.name, workload.name));
         }
         let figures = Figures::of(&record, &context);
@@ -210,6 +210,10 @@ fn run_one(
     context.peak_rss_bytes = peak_rss_bytes();
     let ideal = Ideal::new(&prepared.graph, prepared.behaviour.fabric.host_latency);
     let of = |message: &MessageRecord| ideal.completion(message.src, message.dst, message.bytes);
+    let names = record.deadlock.iter().map(|port| {
+        format!("{} > {}", prepared.graph.name(port.node), prepared.graph.name(port.peer))
+    });
+    context.deadlock = names.collect();
     context.ideals = record.messages.iter().map(of).collect();
     Ok((record, context))
 }

@@ -168,6 +168,12 @@ fn a_wrong_scenario_is_refused_with_its_place() {
             "kind = \"leaf-spine\"\nhosts = 16\noversubscription = 3",
             &["impossible topology: `oversubscription` is 3"],
         ),
+        (
+            "hosts = 16",
+            "hosts = 16\nlink_length = \"30 m\"\nlink_delay = \"1 us\"",
+            &["`topology.link_length` is `30 m`; expected nothing beside `link_delay`", "x.toml:4"],
+        ),
+        ("hosts = 16", "hosts = 16\nlink_length = \"30 feet\"", &["allowed are m and km"]),
         ("hosts = 16", "hosts = 16\nbuffer = \"10 KB\"", &["shared buffer of", "10000 B"]),
         (
             "hosts = 16",
@@ -205,6 +211,48 @@ fn wrong_files_are_refused_with_their_place() {
     place.file("z.toml", &format!("[topology]\nhosts = 2\n{scenario}"));
     let message = place.refused(&["run", "z.toml"]);
     assert!(message.contains("is written for 4 hosts; the fabric has 2"), "{message}");
+}
+
+/// Pinned paths that the fabric has not, or that contradict each other, are shown in their file.
+#[test]
+fn wrong_paths_are_refused_with_their_place() {
+    let place = Place::new("paths");
+    let text = SMALL.replacen(
+        "hosts = 16",
+        "kind = \"leaf-spine\"\nhosts = 16\nhosts_per_leaf = 4\nspines = 2\n\
+         routing = { kind = \"pinned\", file = \"p.csv\" }",
+        1,
+    );
+    place.file("x.toml", &text);
+    for (lines, part, at) in [
+        ("src,dst,spine\n0,5,2\n", "spine 2 is not there; the fabric has 2", "p.csv:2:1"),
+        ("src,dst,spine\n0,5,1\n0,99,0\n", "host 99 is not there; the fabric has 16", "p.csv:3:1"),
+        ("src,dst\n0,5\n", "a line has either a `spine` or a `path`", "p.csv:2:1"),
+        ("src,dst,path\n0,5,leaf:0 tor:1\n", "`tor:1` is no switch", "p.csv:2:1"),
+        ("src,dst,path\n0,5,leaf:0 leaf:1\n", "no link between leaf:0 and leaf:1", "p.csv:2:1"),
+        (
+            "src,dst,path\n0,5,leaf:0 spine:0 leaf:1\n0,5,leaf:0 spine:1 leaf:1\n",
+            "at leaf:0 packets from host:0 to host 5 would go to spine:1 and, by an earlier line, to spine:0",
+            "p.csv:3:1",
+        ),
+    ] {
+        place.file("p.csv", lines);
+        let message = place.refused(&["run", "x.toml"]);
+        assert!(message.contains(part) && message.contains(at), "{part} in {message}");
+    }
+}
+
+/// A run that deadlocks says which flows did not finish and which ports hold each other, and exits with 1.
+#[test]
+fn a_deadlock_is_named() {
+    let place = Place::new("deadlock");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../topologies/scenarios");
+    let scenario = folder.join("pfc-deadlock.toml").display().to_string();
+    let output = place.ultraloom(&["run", &scenario, "--out", "out"]);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("unfinished: bounced, matrix: 8 flows did not finish"), "{errors}");
+    assert!(errors.contains("deadlock: these ports pause each other in a circle"), "{errors}");
 }
 
 /// Faults that name no link of the fabric are refused.

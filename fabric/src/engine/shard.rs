@@ -12,7 +12,8 @@ use crate::net::host::{Host, after_frame};
 use crate::net::outlet::Outlet;
 use crate::net::port::{Port, special};
 use crate::net::profile::PortProfile;
-use crate::net::switch::{Guard, Ports, Scratch, Switch, gate};
+use crate::net::shared::Guard;
+use crate::net::switch::{Ports, Scratch, Switch, gate};
 use crate::program::Program;
 use crate::units::Time;
 

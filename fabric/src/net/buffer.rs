@@ -157,6 +157,7 @@ mod tests {
             headroom_bytes: 0,
             alpha_shift: 3,
             resume_offset: 3_072,
+            watchdog: None,
         };
         let fabric = FabricConfig {
             reference_rate: rate,

@@ -431,15 +431,43 @@ impl Port {
 
     /// Takes one packet out of the queues and loses it; `None` when they are empty. The port must be idle.
     pub(crate) fn discard(&mut self, now: Time, outlet: &mut Outlet) -> Option<Label> {
-        let class = self.occupied.trailing_zeros() as usize;
-        let label = self.queues.get_mut(class)?.pop().expect("an occupied class has a packet");
+        let label = self.take(self.occupied.trailing_zeros() as usize)?;
+        self.counters.dropped_link_down += 1;
+        outlet.lose(now, self.id, label);
+        Some(label)
+    }
+
+    /// Whether a class has packets.
+    pub(crate) fn occupied(&self, class: usize) -> bool {
+        self.occupied & (1 << class) != 0
+    }
+
+    /// The watchdog takes a packet out of a class that is paused, but not one on the wire; `None` when
+    /// there is no more.
+    pub(crate) fn drop_paused(
+        &mut self,
+        now: Time,
+        class: usize,
+        outlet: &mut Outlet,
+    ) -> Option<Label> {
+        let label = self.take(class)?;
+        self.counters.dropped_watchdog += 1;
+        outlet.lose(now, self.id, label);
+        Some(label)
+    }
+
+    fn take(&mut self, class: usize) -> Option<Label> {
+        let label = self.queues.get_mut(class)?.pop()?;
         self.queued[class] -= u64::from(label.bytes);
         if self.queues[class].len() == 0 {
             self.occupied &= !(1 << class);
         }
-        self.counters.dropped_link_down += 1;
-        outlet.lose(now, self.id, label);
         Some(label)
+    }
+
+    /// The queued packets of a class, from the front.
+    pub(crate) fn queue(&self, class: usize) -> impl Iterator<Item = &Label> {
+        self.queues[class].iter()
     }
 
     /// A failed switch comes back with empty queues and holds nobody back.

@@ -5,19 +5,17 @@
 //! the ports are independent and served lazily; with a shared buffer, where a departure of one port
 //! changes what another may admit, departures and arrivals are interleaved in order of time.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use crate::config::Routing;
 use crate::detour::Detour;
 use crate::graph::RouteRule;
-use crate::ids::{Class, HostId};
-use crate::net::buffer::Mmu;
+use crate::ids::HostId;
 use crate::net::outlet::Outlet;
 use crate::net::port::Port;
 use crate::net::profile::PortProfile;
 use crate::net::route::{Salt, choose};
+use crate::net::shared::SharedState;
 use crate::net::steer::Steering;
 use crate::packet::Label;
 use crate::rng::mix64;
@@ -42,30 +40,6 @@ pub(crate) struct Switch {
     pub(crate) shared: Option<Box<SharedState>>,
     /// Some port has link-level retry.
     pub(crate) retry: bool,
-}
-
-/// How lossless classes are kept from overrunning a switch.
-pub(crate) enum Guard {
-    /// A shared buffer with pauses.
-    Pauses(Mmu),
-    /// Credits for each ingress port, which keeps the accounts.
-    Credits,
-}
-
-/// What only a switch with lossless classes keeps.
-pub(crate) struct SharedState {
-    pub(crate) guard: Guard,
-    /// When each busy port's frame ends: one entry a busy port, and what is left of ports that waited
-    /// and went on earlier.
-    departures: BinaryHeap<Reverse<(Time, u16)>>,
-    /// Ports may wait for link-level retry.
-    retry: bool,
-}
-
-impl SharedState {
-    pub(crate) fn new(guard: Guard, retry: bool) -> SharedState {
-        SharedState { guard, departures: BinaryHeap::new(), retry }
-    }
 }
 
 /// A node's ports: a slice of the shard's, and where it begins.
@@ -112,16 +86,16 @@ impl Ports<'_> {
 
 /// An arrival of the window, routed.
 #[derive(Clone, Copy)]
-struct Arrival {
-    label: Label,
-    egress: u16,
+pub(crate) struct Arrival {
+    pub(crate) label: Label,
+    pub(crate) egress: u16,
 }
 
 /// Room for the arrivals of one window, reused.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    arrivals: Vec<Arrival>,
-    order: Vec<u64>,
+    pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) order: Vec<u64>,
 }
 
 /// The order of simultaneous arrivals: time, then the ingress port exchanged by a mix of time and
@@ -133,7 +107,7 @@ fn order_key(offset: u64, port: usize, turn: u64, index: usize) -> u64 {
 }
 
 /// Where a packet of the window goes, asked when its time has come.
-trait Egress {
+pub(crate) trait Egress {
     /// The port; `None` if there is no way.
     fn port(
         &mut self,
@@ -194,7 +168,7 @@ fn plain() -> Box<Steering> {
 
 /// A packet without a way ends here, counted where it came in.
 #[cold]
-fn lose_unroutable(now: Time, label: Label, node: &mut Ports<'_>, outlet: &mut Outlet) {
+pub(crate) fn lose_unroutable(now: Time, label: Label, node: &mut Ports<'_>, outlet: &mut Outlet) {
     let port = &mut node.ports[usize::from(label.ingress)];
     port.counters.dropped_unroutable += 1;
     outlet.lose(now, port.id, label);
@@ -238,7 +212,7 @@ impl Switch {
         }
         node.ports.iter_mut().for_each(Port::reset);
         if let Some(shared) = &mut self.shared {
-            shared.departures.clear();
+            shared.clear();
         }
     }
 
@@ -288,7 +262,8 @@ impl Switch {
         }
         scratch.arrivals.clear();
         scratch.order.clear();
-        next_event(&node, outlet)
+        let watch = self.shared.as_ref().map_or(Time::NEVER, |shared| shared.watch_at());
+        next_event(&node, outlet).min(watch)
     }
 
     /// Takes the window's arrivals off the wires, routes them, and sorts them by time. Only a switch with
@@ -336,7 +311,7 @@ impl Switch {
 
 /// The time and the arrival behind an order key.
 #[inline]
-fn unpack(key: u64, start: Time, arrivals: &[Arrival]) -> (Time, Arrival) {
+pub(crate) fn unpack(key: u64, start: Time, arrivals: &[Arrival]) -> (Time, Arrival) {
     let at = Time(start.0 + (key >> (PORT_BITS + INDEX_BITS)));
     (at, arrivals[(key & ((1 << INDEX_BITS) - 1)) as usize])
 }
@@ -378,162 +353,4 @@ fn run_independent<const RETRY: bool, E: Egress>(
 fn next_event(node: &Ports<'_>, outlet: &Outlet) -> Time {
     let heads = (0..node.ports.len()).map(|port| outlet.head(node.first + port));
     node.busy.iter().copied().chain(heads).min().unwrap_or(Time::NEVER)
-}
-
-impl SharedState {
-    fn run(
-        &mut self,
-        mut egress: impl Egress,
-        node: &mut Ports<'_>,
-        start: Time,
-        end: Time,
-        scratch: &Scratch,
-        outlet: &mut Outlet,
-    ) {
-        for &key in &scratch.order {
-            let (at, arrival) = unpack(key, start, &scratch.arrivals);
-            self.serve(node, at, outlet);
-            if arrival.label.class == Class::LINK {
-                self.on_link_frame(node, at, arrival.label, outlet);
-            } else if let Some(egress) = egress.port(at, &arrival, node, outlet) {
-                self.on_arrival(node, at, Arrival { egress, ..arrival }, outlet);
-            } else {
-                lose_unroutable(at, arrival.label, node, outlet);
-            }
-        }
-        self.serve(node, Time(end.0 - 1), outlet);
-    }
-
-    /// Completes departures of all ports up to and including `until`, in order of time.
-    fn serve(&mut self, node: &mut Ports<'_>, until: Time, outlet: &mut Outlet) {
-        while let Some(&Reverse((now, number))) = self.departures.peek() {
-            if now > until {
-                break;
-            }
-            self.departures.pop();
-            let place = number as usize;
-            if node.busy[place] != now {
-                continue;
-            }
-            let port = &mut node.ports[place];
-            let profile = &node.profiles[port.profile as usize];
-            let departed = port.depart(now, profile, outlet);
-            node.busy[place] = Time::NEVER;
-            self.kick(node, now, place);
-            if let Some(label) = departed {
-                self.release(node, now, label, outlet);
-            }
-        }
-    }
-
-    /// Starts the port if it is idle and has something to send.
-    fn kick(&mut self, node: &mut Ports<'_>, now: Time, place: usize) {
-        if node.busy[place] == Time::NEVER || (self.retry && node.ports[place].waits()) {
-            let port = &mut node.ports[place];
-            let busy = port.start(now, &node.profiles[port.profile as usize]);
-            node.busy[place] = busy;
-            if busy != Time::NEVER {
-                self.departures.push(Reverse((busy, place as u16)));
-            }
-        }
-    }
-
-    fn on_arrival(
-        &mut self,
-        node: &mut Ports<'_>,
-        now: Time,
-        arrival: Arrival,
-        outlet: &mut Outlet,
-    ) {
-        let place = arrival.egress as usize;
-        let Arrival { label, .. } = arrival;
-        let ingress = label.ingress as usize;
-        let profile = &node.profiles[node.ports[place].profile as usize];
-        let lossless = profile.lossless & label.class.bit() != 0;
-        let class = label.class.index();
-        let bytes = u64::from(label.bytes);
-        if lossless {
-            let port = &mut node.ports[ingress];
-            let taken = match &mut self.guard {
-                Guard::Pauses(mmu) => mmu.admit(ingress, class, bytes),
-                Guard::Credits => {
-                    port.take_in(label);
-                    true
-                }
-            };
-            if !taken {
-                port.counters.dropped_buffer += 1;
-                outlet.lose(now, port.id, label);
-                return;
-            }
-        }
-        let kept = node.ports[place].admit(now, label, profile, outlet);
-        if lossless {
-            debug_assert!(kept, "a lossless class has no limit of its own");
-            if let Guard::Pauses(mmu) = &mut self.guard
-                && mmu.must_pause(ingress, class)
-            {
-                let port = &mut node.ports[ingress];
-                port.pausing |= label.class.bit();
-                port.counters.pauses_sent += 1;
-                port.request_pfc();
-                self.kick(node, now, ingress);
-            }
-        }
-        self.kick(node, now, place);
-    }
-
-    /// A packet was lost with the switch: its room is free.
-    fn forget(&mut self, node: &mut Ports<'_>, now: Time, label: Label, outlet: &mut Outlet) {
-        let ingress = usize::from(label.ingress);
-        let profile = &node.profiles[node.ports[ingress].profile as usize];
-        if profile.lossless & label.class.bit() == 0 {
-            return;
-        }
-        match &mut self.guard {
-            Guard::Pauses(mmu) => {
-                mmu.release(ingress, label.class.index(), u64::from(label.bytes));
-                mmu.may_resume(ingress, label.class.index());
-            }
-            Guard::Credits => node.ports[ingress].release(now, label, outlet),
-        }
-    }
-
-    /// A packet left: its room is free, and its upstream may be resumed.
-    fn release(&mut self, node: &mut Ports<'_>, now: Time, label: Label, outlet: &mut Outlet) {
-        let Label { class, bytes, ingress, .. } = label;
-        let ingress = ingress as usize;
-        let profile = &node.profiles[node.ports[ingress].profile as usize];
-        if profile.lossless & class.bit() == 0 {
-            return;
-        }
-        let Guard::Pauses(mmu) = &mut self.guard else {
-            node.ports[ingress].release(now, label, outlet);
-            return;
-        };
-        mmu.release(ingress, class.index(), u64::from(bytes));
-        if mmu.may_resume(ingress, class.index()) {
-            let port = &mut node.ports[ingress];
-            port.pausing &= !class.bit();
-            port.counters.resumes_sent += 1;
-            port.request_pfc();
-            self.kick(node, now, ingress);
-        }
-    }
-
-    /// The peer of the ingress port pauses or resumes our sending to it, or gives credits.
-    fn on_link_frame(
-        &mut self,
-        node: &mut Ports<'_>,
-        now: Time,
-        label: Label,
-        outlet: &mut Outlet,
-    ) {
-        let frame = outlet.consume(label);
-        let place = label.ingress as usize;
-        if node.ports[place].on_link_frame(&frame) {
-            node.ports[place].send_credits(now, outlet);
-        }
-        self.kick(node, now, place);
-    }
 }

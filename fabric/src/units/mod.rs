@@ -6,7 +6,7 @@
 
 mod parse;
 
-pub use parse::{UnitError, parse_bytes, parse_rate, parse_ratio, parse_span};
+pub use parse::{UnitError, parse_bytes, parse_length, parse_rate, parse_ratio, parse_span};
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Mul, Sub};

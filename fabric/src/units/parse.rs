@@ -99,6 +99,25 @@ pub fn parse_span(text: &str) -> Result<Span, UnitError> {
     }
 }
 
+/// Reads the length of a cable, `m` or `km`, as the time that a signal takes over it: 5 ns a metre, in
+/// fibre and copper (`link.md` §6).
+///
+/// # Errors
+/// [`UnitError`] when there is no number, no such unit, or more than a light second.
+///
+/// ```
+/// # use fabric::units::{parse_length, Span};
+/// assert_eq!(parse_length("30 m"), Ok(Span::from_nanos(150)));
+/// assert!(parse_length("3 feet").is_err());
+/// ```
+pub fn parse_length(text: &str) -> Result<Span, UnitError> {
+    let ps = scaled(text, &[("m", 5_000), ("km", 5_000_000)], "m and km", "30 m")?;
+    match u64::try_from(ps) {
+        Ok(ps) if ps < 1_500_000_000_000 => Ok(Span(ps)),
+        _ => Err(UnitError::Range { found: text.to_owned(), allowed: "less than 300000 km" }),
+    }
+}
+
 /// Reads a size in bytes: `B`, `KB`, `MB`, `GB`, `TB` (powers of 1000), `KiB` … `TiB` (powers of 1024).
 ///
 /// # Errors

@@ -206,6 +206,7 @@ pub(crate) fn lossless(buffer: u64) -> FabricConfig {
         headroom_bytes: 4 * FRAME,
         alpha_shift: 3,
         resume_offset: 3_072,
+        watchdog: None,
     });
     config
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use fabric::assemble::set_aside;
-use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule, SharedBuffer};
+use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule};
 use fabric::graph::Graph;
 use fabric::ids::{Class, HostId};
-use fabric::link::{CreditConfig, LinkConfig};
+use fabric::link::LinkConfig;
 use fabric::units::{Rate, Ratio, Span};
 use topologies::properties::{Diameter, oversubscription};
 use transports::AnyEndpoint;
@@ -22,15 +21,13 @@ use transports::wire::compose::Protocol;
 
 use crate::error::UserError;
 use crate::prepare::routing::routing;
-use crate::prepare::{roce, sprayed, tcp};
+use crate::prepare::{lossless, roce, sprayed, tcp};
 use crate::scenario::model::{Profile, SwitchOptions, Transport, UetOptions, Variant};
 
 /// Preamble and inter-frame gap.
 const PREAMBLE_AND_GAP: u16 = 20;
 /// What a trimmed packet is cut to.
 pub(super) const TRIM_BYTES: u16 = 64;
-/// Shared buffer, unless headroom needs more.
-const BUFFER: u64 = 32 << 20;
 /// Bytes a round of a class of weight one.
 const QUANTUM: u32 = 4_096;
 /// Share of trimmed packets where they and data share a port (`uet-wire.md` §5.2).
@@ -176,7 +173,7 @@ impl Behaviour {
         };
         let oversubscription = oversubscription(graph);
         let basis = Basis { profile, rate, base_rtt, frame, oversubscription };
-        let switch = &flow_control(variant)?;
+        let switch = &lossless::flow_control(variant)?;
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
             Transport::Sprayed(options) => sprayed::sprayed(&basis, options, switch),
@@ -201,45 +198,12 @@ impl Behaviour {
             telemetry: transport.telemetry(),
         };
         if variant.link.cbfc.is_some() {
-            fabric.buffer = Buffer::Credits(credits(variant, frame)?);
+            fabric.buffer = Buffer::Credits(lossless::credits(variant, frame)?);
         } else if lossless {
-            fabric.buffer = Buffer::Shared(shared(variant, graph, &fabric, frame + wire));
+            fabric.buffer = Buffer::Shared(lossless::shared(variant, graph, &fabric, frame + wire));
         }
         Ok(Behaviour { fabric, transport, base_rtt })
     }
-}
-
-/// What the scenario says of switches, with data lossless if credits are asked for.
-fn flow_control(variant: &Variant) -> Result<SwitchOptions, UserError> {
-    match &variant.link.cbfc {
-        Some(origin) if variant.switch.lossless == Some(false) => Err(UserError::at(
-            origin,
-            "`link.cbfc` is `true`, but `switch.lossless` is `false`; credits hold back lossless data",
-        )),
-        Some(_) => Ok(SwitchOptions { lossless: Some(true), ..variant.switch }),
-        None => Ok(variant.switch),
-    }
-}
-
-/// Credits for frames of at most `frame` bytes and, in RoCE, the longer header of a first one.
-fn credits(variant: &Variant, frame: u64) -> Result<CreditConfig, UserError> {
-    let longer = match &variant.transport {
-        Transport::Uet(_) | Transport::Sprayed(_) | Transport::Tcp(_) => 0,
-        Transport::Roce(options) => roce::longer_first(options, variant.profile),
-    };
-    let mut config = CreditConfig { bytes: None, frame: (frame + longer) as u16 };
-    if let Some((bytes, origin)) = &variant.link.credits {
-        let least = config.least_bytes();
-        if *bytes < least {
-            let message = format!(
-                "`link.credits` is `{bytes}`; expected at least {least} B, a full frame and what a \
-                 receiver collects before it tells"
-            );
-            return Err(UserError::at(origin, message));
-        }
-        config.bytes = Some(*bytes);
-    }
-    Ok(config)
 }
 
 /// Frames of a full data packet and of an acknowledgement.
@@ -349,21 +313,6 @@ fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -
     config
 }
 
-/// The shared buffer: as said, or large enough for headroom and as much again.
-fn shared(variant: &Variant, graph: &Graph, fabric: &FabricConfig, frame: u64) -> SharedBuffer {
-    let shared = SharedBuffer {
-        bytes: BUFFER,
-        reserve: 4_096,
-        headroom_bdps: 3,
-        // A frame in the way at each end, and the frame on its way at each end; the ns-3 model has none.
-        headroom_bytes: if variant.profile == Profile::Ns3Rdma { 0 } else { 4 * frame },
-        alpha_shift: 3,
-        resume_offset: 3_072,
-    };
-    let least = 2 * set_aside(graph, fabric, &shared);
-    SharedBuffer { bytes: variant.topology.buffer.unwrap_or(BUFFER.max(least)), ..shared }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,47 +357,5 @@ mod tests {
         let bdp = base_rtt.0 / 20;
         assert_eq!(fabric.classes[1].limit, bdp);
         assert_eq!(fabric.host_facing.unwrap()[1].limit, bdp * 3 / 2);
-    }
-
-    /// Credits replace the shared buffer and make data lossless, for UET too; what does not fit them is
-    /// named with its key.
-    #[test]
-    fn credits_replace_the_shared_buffer() {
-        for (transport, frame) in [("uet", 4_202), ("roce", 4_158 + 16)] {
-            let text =
-                format!("[link]\ncbfc = true\n[transport]\nkind = {transport:?}\n{WORKLOAD}");
-            let Behaviour { fabric, .. } = prepared(&text).behaviour;
-            assert_eq!(fabric.buffer, Buffer::Credits(CreditConfig { bytes: None, frame }));
-            assert!(fabric.classes[1].lossless);
-        }
-        for (text, message) in [
-            ("[link]\ncbfc = true\n[switch]\nlossless = false\n", "`switch.lossless` is `false`"),
-            ("[link]\ncbfc = true\ncredits = \"1 KiB\"\n", "`link.credits` is `1024`; expected"),
-            ("[link]\ncredits = \"1 KiB\"\n", "unknown key `link.credits`"),
-            ("[link]\nber = 0.2\n", "`link.ber` is `0.2`; expected a number from 0 to 0.01"),
-            ("[link]\nber = 1e-6\nfer = 1e-6\n", "`link.ber`"),
-            ("[[fault]]\nkind = \"bit-errors\"\n", "`fault[0].ber` is missing"),
-            (
-                "[[fault]]\nkind = \"drop-periodic\"\nevery = 3\nat = \"2 us\"\nuntil = \"2 us\"\n",
-                "`fault[0].until` is `2 us`; expected later than `at`",
-            ),
-        ] {
-            let source =
-                Source { name: "x.toml".into(), text: format!("{text}{WORKLOAD}"), folder: None };
-            let scenario = from_source(&Arc::new(source), &[], None);
-            let error = scenario.and_then(|s| Prepared::new(&s.variants[0]).map(drop)).unwrap_err();
-            assert!(error.message.contains(message), "{text}: {}", error.message);
-            assert!(error.render().contains("x.toml:"), "{text}: {}", error.render());
-        }
-    }
-
-    /// RoCE gets a lossless class over a buffer that its headroom fits into.
-    #[test]
-    fn roce_is_lossless_by_default() {
-        let text = format!("[transport]\nkind = \"roce\"\n{WORKLOAD}");
-        let prepared = prepared(&text);
-        let Buffer::Shared(shared) = prepared.behaviour.fabric.buffer else { panic!("shared") };
-        assert!(prepared.behaviour.fabric.classes[1].lossless);
-        assert!(shared.bytes > set_aside(&prepared.graph, &prepared.behaviour.fabric, &shared));
     }
 }

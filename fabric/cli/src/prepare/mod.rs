@@ -3,6 +3,7 @@
 //! - this file: the graph and programs
 //! - [`behaviour`]: queues, marking and transports by profile; `roce`, `sprayed`, `tcp`: those of
 //!   RoCE, the sprayed rivals and TCP
+//! - `lossless`: shared buffers, pauses and credits
 //! - `routing`: how switches choose paths
 //! - [`mod@capture`]: frames to record
 //! - [`faults`]: what happens to links and switches
@@ -10,6 +11,7 @@
 pub mod behaviour;
 pub mod capture;
 pub mod faults;
+mod lossless;
 mod roce;
 mod routing;
 mod sprayed;

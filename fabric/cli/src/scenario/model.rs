@@ -186,6 +186,12 @@ pub struct SwitchOptions {
     pub control_weight: Option<u32>,
     /// Share of trimmed packets beside data; 0: they go with control.
     pub trimmed_weight: Option<f64>,
+    /// Headroom of a port for lossless data, in bytes.
+    pub headroom: Option<u64>,
+    /// When a pause has lasted too long.
+    pub pfc_watchdog: Option<Span>,
+    /// How long the watchdog drops.
+    pub pfc_watchdog_restore: Option<Span>,
 }
 
 /// `[link]`: what all links do.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fabric::config::Choice;
 use fabric::link::{Chance, FrameErrors, LinkSet, LlrConfig, MOST_BIT_ERRORS};
+use fabric::units::Span;
 use topologies::placement::Placement;
 
 use crate::error::UserError;
@@ -14,6 +15,9 @@ use crate::scenario::model::{
 use crate::scenario::tree::{Item, Section, Table, Value};
 use crate::scenario::{capture, faults, roce, sprayed, tcp, uet};
 
+/// Coding and error correction of a link, which its delay includes: 60 to 70 ns at 400 Gb/s and above
+/// (`link.md` §5).
+const PHY_DELAY: Span = Span::from_nanos(65);
 /// Most hosts, ranks, senders.
 pub(super) const MANY: u64 = 16 << 20;
 
@@ -114,7 +118,7 @@ fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
         kind,
         hosts: if from_file { None } else { hosts(&section, "hosts")? },
         link_rate: if from_file { None } else { section.rate("link_rate")? },
-        link_delay: if from_file { None } else { section.span("link_delay")? },
+        link_delay: if from_file { None } else { delay(&section)? },
         switch_latency: if from_file { None } else { section.span("switch_latency")? },
         host_latency: section.span("host_latency")?,
         buffer: section.bytes("buffer")?,
@@ -124,6 +128,18 @@ fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
     };
     section.finish()?;
     Ok(topology)
+}
+
+/// The delay of links, said as such or by their length.
+fn delay(section: &Section<'_>) -> Result<Option<Span>, UserError> {
+    match (section.span("link_delay")?, section.length("link_length")?) {
+        (Some(_), Some(_)) => {
+            let item = section.get("link_length").expect("it was just read");
+            Err(section.wrong("link_length", item, "nothing beside `link_delay`"))
+        }
+        (Some(delay), None) => Ok(Some(delay)),
+        (None, length) => Ok(length.map(|length| length + PHY_DELAY)),
+    }
 }
 
 fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
@@ -167,6 +183,7 @@ fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
 }
 
 fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
+    let pfc_watchdog = section.span("pfc_watchdog")?;
     let options = SwitchOptions {
         ecn_kmin: section.bytes("ecn_kmin")?,
         ecn_kmax: section.bytes("ecn_kmax")?,
@@ -175,6 +192,12 @@ fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
         lossless: section.truth("lossless")?,
         control_weight: section.count("control_weight", 1, 1_000)?.map(|weight| weight as u32),
         trimmed_weight: share(section, "trimmed_weight", 0.9)?,
+        headroom: section.bytes("headroom")?,
+        pfc_watchdog,
+        pfc_watchdog_restore: match pfc_watchdog {
+            Some(_) => section.span("pfc_watchdog_restore")?,
+            None => None,
+        },
     };
     if let (Some(kmin), Some(kmax), Some(item)) =
         (options.ecn_kmin, options.ecn_kmax, section.get("ecn_kmax"))

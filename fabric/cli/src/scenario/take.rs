@@ -33,6 +33,14 @@ impl<'a> Section<'a> {
         self.unit(key, "\"1 us\"", units::parse_span)
     }
 
+    /// The time that a signal takes over a cable of some length.
+    ///
+    /// # Errors
+    /// When the value is no length.
+    pub fn length(&self, key: &'static str) -> Result<Option<Span>, UserError> {
+        self.unit(key, "\"30 m\"", units::parse_length)
+    }
+
     /// A rate.
     ///
     /// # Errors
