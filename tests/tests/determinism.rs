@@ -50,6 +50,8 @@ fn every_transport_is_deterministic() {
         "kind = \"roce\"\ncongestion = \"timely\"\nqueue_pairs = 3\nsplit = true",
         "kind = \"roce\"\ncongestion = \"swift\"\nrecovery = \"irn\"",
         "kind = \"roce\"\ncongestion = \"dctcp\"\nrecovery = \"selective-repeat\"",
+        "kind = \"roce\"\noperation = \"read\"\nqueue_pairs = 2\nqp_setup = \"3 us\"",
+        "kind = \"roce\"\ncongestion = \"hpcc\"\nack_every = 16\nack_delay = \"2 us\"",
         "kind = \"ndp\"",
         "kind = \"srd\"",
         "kind = \"strack\"",

@@ -95,3 +95,24 @@ fn headroom_is_as_large_as_it_has_to_be() {
     assert_eq!(dropped(needed), 0);
     assert!(dropped(needed - 3 * 4_194) > 0);
 }
+
+/// A read incast is as lossless as that of writes: 127 hosts' data comes when one host asks for it.
+#[test]
+fn reads_of_one_host_from_all_others_lose_nothing() {
+    let flows: String =
+        (1..128).map(|host| format!("0->{host} id {host} start 0 size 262144\n")).collect();
+    let file = std::env::temp_dir().join(format!("ultraloom-reads-{}.cm", std::process::id()));
+    std::fs::write(&file, format!("Nodes 128\nConnections 127\n{flows}")).expect("a matrix");
+    let text = format!(
+        "[topology]\nhosts = 128\n[transport]\nkind = \"roce\"\noperation = \"read\"\n\
+         [workload]\nkind = \"matrix\"\nfile = {:?}\n",
+        file.display().to_string()
+    );
+    let found = figures(&text);
+    std::fs::remove_file(&file).expect("the matrix");
+    assert_eq!((found.completed, found.packets.dropped, found.packets.acks), (127, 0, 0));
+    assert!(found.packets.pauses > 0 && found.packets.cnps > 0);
+    // 127 messages of 64 full frames over one link of 400 Gb/s.
+    let least = 127.0 * 64.0 * (4_096.0 + 62.0 + 20.0) * 20e-6;
+    assert!((least..least * 1.3).contains(&found.makespan_us), "{} us", found.makespan_us);
+}

@@ -147,6 +147,16 @@ fn a_wrong_scenario_is_refused_with_its_place() {
                 "x.toml:9:22",
             ],
         ),
+        (
+            "\"roce\"",
+            "\"roce\", operation = \"read\", congestion = \"hpcc\"",
+            &["`transport.operation` is `read`; expected write or send with this `congestion`"],
+        ),
+        (
+            "\"roce\"",
+            "\"roce\", operation = \"read\"",
+            &["`transport.operation` is read, which moves data to the host that posts"],
+        ),
         ("hosts = 16", "hosts = 1", &["`topology.hosts` is `1`", "x.toml:3:9"]),
         (
             "\"all-reduce\"",

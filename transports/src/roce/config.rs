@@ -35,6 +35,8 @@ pub enum Operation {
     Write,
     /// SEND: the receiver has said where.
     Send,
+    /// RDMA READ: a request goes, and data comes back, which nobody acknowledges.
+    Read,
 }
 
 /// What switches can tell queue pairs of one pair of hosts apart by.
@@ -121,8 +123,10 @@ pub struct RoceConfig {
     pub pads: bool,
     /// What messages are.
     pub operation: Operation,
-    /// Besides, on the first packet of a WRITE (RETH: 16).
+    /// Besides, on the first packet of a WRITE and on a READ request (RETH: 16).
     pub first_header: u16,
+    /// Besides, on the first and the last packet of a READ response (AETH: 4).
+    pub read_header: u16,
     /// Frame of an ACK or NAK (66).
     pub ack_bytes: u16,
     /// Frame of a congestion notification (78).
@@ -137,6 +141,8 @@ pub struct RoceConfig {
     pub window_follows_rate: bool,
     /// Packets received in order that cause an acknowledgement; the last of a message always does.
     pub ack_every: u32,
+    /// Longest that an acknowledgement waits for others; `None`: for ever.
+    pub ack_delay: Option<Span>,
     /// How marks are reported.
     pub mark_report: MarkReport,
     /// Congestion control.
@@ -192,6 +198,7 @@ impl RoceConfig {
             pads: true,
             operation: Operation::Write,
             first_header: 16,
+            read_header: 4,
             ack_bytes: 66,
             cnp_bytes: 78,
             answer_class: Class::CONTROL,
@@ -199,6 +206,7 @@ impl RoceConfig {
             window,
             window_follows_rate: true,
             ack_every: 1,
+            ack_delay: Some(Span::from_millis(1)),
             mark_report,
             congestion,
             recovery: Recovery::GoBackN,
@@ -215,11 +223,15 @@ impl RoceConfig {
         matches!(self.congestion, Congestion::Hpcc(_))
     }
 
-    /// Frame bytes of a data packet with `payload` bytes that is the first of its message or not.
+    /// Frame bytes of a data packet with `payload` bytes that is the first or last of its message or not.
     #[inline]
-    pub fn frame(&self, payload: u64, first: bool) -> u16 {
+    pub fn frame(&self, payload: u64, first: bool, last: bool) -> u16 {
         let padded = if self.pads { payload.next_multiple_of(4) } else { payload };
-        let first = first && self.operation == Operation::Write;
-        padded as u16 + self.header + if first { self.first_header } else { 0 }
+        let more = match self.operation {
+            Operation::Write if first => self.first_header,
+            Operation::Read if first || last => self.read_header,
+            _ => 0,
+        };
+        padded as u16 + self.header + more
     }
 }

@@ -3,6 +3,7 @@
 //! # Map of the code
 //! - [`config`]: every option, and the presets
 //! - `sender`, `receiver`: the two halves of a queue pair
+//! - `read`: READ, whose data goes the other way
 //! - [`congestion`]: the rate a queue pair is paced by
 //! - [`header`]: the transport's fields in a packet
 //! - `split`: messages over several queue pairs
@@ -11,6 +12,7 @@
 pub mod config;
 pub mod congestion;
 pub mod header;
+mod read;
 mod receiver;
 mod sender;
 mod split;
@@ -28,12 +30,23 @@ use fabric::rng::{Purpose, Stream};
 use fabric::telemetry::Telemetry;
 use fabric::units::{Span, Time};
 
-use config::{MarkReport, PathKey, QpScope, RoceConfig};
+use config::{MarkReport, Operation, PathKey, QpScope, RoceConfig};
 use congestion::Feedback;
 use header::{Header, UNKNOWN};
+use read::Reads;
 use receiver::{Arrived, Receiver, Reply};
 use sender::{Sender, Turn};
 use split::Parts;
+
+/// The timer of a queue pair's outstanding packets.
+fn timeout_timer(qp: u32) -> TimerId {
+    qp << 1
+}
+
+/// The timer of an acknowledgement that waits at a receiver.
+fn answer_timer(qp: u32) -> TimerId {
+    (qp << 1) | 1
+}
 
 /// A host's RoCE.
 pub struct Roce {
@@ -60,6 +73,8 @@ pub struct Roce {
     arrived: Vec<Arrived>,
     /// Messages cut into parts.
     parts: Parts,
+    /// What READ needs.
+    reads: Reads,
 }
 
 impl Roce {
@@ -80,22 +95,27 @@ impl Roce {
             records: VecDeque::new(),
             arrived: Vec::new(),
             parts: Parts::default(),
+            reads: Reads::default(),
         }
     }
 
-    /// A new queue pair to `dst`.
+    /// A new queue pair that sends data to `dst`.
     fn open(&mut self, dst: HostId) -> u32 {
         let qp = self.senders.len() as u32;
-        let entity = (u64::from(self.host.0) << 32) | u64::from(qp);
-        let mut random = Stream::new(self.seed, entity, Purpose::Transport);
-        let (mut flow, mut entropy) = (random.bits(), random.bits() as u16);
-        if self.config.path_key == PathKey::HostPair {
-            let pair = (u64::from(self.host.0) << 32) | u64::from(dst.0);
-            let mut random = Stream::new(self.seed, !pair, Purpose::Transport);
-            (flow, entropy) = (random.bits(), random.bits() as u16);
-        }
+        let (flow, entropy) = self.label(dst, qp);
         self.senders.push(Sender::new(dst, flow, entropy, &self.config));
         qp
+    }
+
+    /// What switches hash of a queue pair: its flow label and UDP source port.
+    fn label(&self, dst: HostId, qp: u32) -> (u32, u16) {
+        let entity = (u64::from(self.host.0) << 32) | u64::from(qp);
+        let mut random = Stream::new(self.seed, entity, Purpose::Transport);
+        if self.config.path_key == PathKey::HostPair {
+            let pair = (u64::from(self.host.0) << 32) | u64::from(dst.0);
+            random = Stream::new(self.seed, !pair, Purpose::Transport);
+        }
+        (random.bits(), random.bits() as u16)
     }
 
     /// The queue pair of that number to `dst`.
@@ -103,9 +123,18 @@ impl Roce {
         if let Some(qp) = self.by_destination.get(&(dst, number)) {
             return *qp;
         }
+        let qp = self.set_up(now, dst);
+        self.by_destination.insert((dst, number), qp);
+        qp
+    }
+
+    /// A new queue pair for messages to `dst`, which may send once it is set up.
+    fn set_up(&mut self, now: Time, dst: HostId) -> u32 {
+        if self.config.operation == Operation::Read {
+            return self.open_requester(dst);
+        }
         let qp = self.open(dst);
         self.senders[qp as usize].next_send = now + self.config.qp_setup;
-        self.by_destination.insert((dst, number), qp);
         qp
     }
 
@@ -153,7 +182,11 @@ impl Roce {
             cx.counters.cnps += 1;
             self.answer(cx, Kind::Cnp, self.config.cnp_bytes, answer(0, 0));
         }
-        let Some(reply) = reaction.reply else { return };
+        let Some(reply) = reaction.reply else {
+            self.hold_answer(cx, qp, header.stamp);
+            return;
+        };
+        self.release_answer(cx, qp);
         let receiver = &mut self.receivers[qp as usize];
         let echo = receiver.marked && self.config.mark_report == MarkReport::Echo;
         receiver.marked = false;
@@ -170,6 +203,46 @@ impl Roce {
         };
         let expected = receiver.expected;
         self.answer(cx, kind, self.config.ack_bytes, answer(expected, u32::from(echo)));
+    }
+
+    /// Packets wait for others to be acknowledged with, but not for ever.
+    fn hold_answer(&mut self, cx: &mut HostCx<'_>, qp: u32, stamp: Time) {
+        let Some(delay) = self.config.ack_delay else { return };
+        let records = self.config.telemetry().then_some(*cx.telemetry);
+        if self.receivers[qp as usize].hold(cx.now, stamp, records)
+            && cx.timers.deadline(answer_timer(qp)) == Time::NEVER
+        {
+            cx.timers.set(answer_timer(qp), cx.now + delay);
+        }
+    }
+
+    fn release_answer(&mut self, cx: &mut HostCx<'_>, qp: u32) {
+        if self.receivers[qp as usize].held.take().is_some() {
+            cx.timers.cancel(answer_timer(qp));
+        }
+    }
+
+    /// The packets that wait are acknowledged.
+    fn answer_held(&mut self, cx: &mut HostCx<'_>, qp: u32) {
+        let receiver = &mut self.receivers[qp as usize];
+        let Some(held) = receiver.held.take() else { return };
+        let echo = receiver.acknowledge() && self.config.mark_report == MarkReport::Echo;
+        cx.counters.acks += 1;
+        cx.counters.cnps += u64::from(echo);
+        let header = Header {
+            sender_qp: 0,
+            receiver_qp: qp,
+            number: receiver.expected,
+            detail: u32::from(echo),
+            length: 0,
+            // The sender measures the way, not the wait.
+            stamp: held.stamp + cx.now.since(held.at),
+            first: false,
+        };
+        if let Some(records) = held.records {
+            *cx.telemetry = *records;
+        }
+        self.answer(cx, Kind::Ack, self.config.ack_bytes, header);
     }
 
     /// The receiver for the first packets of a queue pair, made if there is none.
@@ -228,11 +301,11 @@ impl Roce {
             }
         }
         if sender.is_idle() {
-            cx.timers.cancel(qp);
+            cx.timers.cancel(timeout_timer(qp));
         } else if newly > 0
             && let Some(timeout) = sender.timeout(&self.config)
         {
-            cx.timers.set(qp, cx.now + timeout);
+            cx.timers.set(timeout_timer(qp), cx.now + timeout);
         }
         if let Some(psn) = (header.length as u32).checked_sub(1) {
             sender.note_early(psn);
@@ -295,10 +368,12 @@ impl Roce {
         let count =
             if out.retransmitted { &mut cx.counters.retransmitted } else { &mut cx.counters.new };
         *count += 1;
-        if let Some(timeout) = sender.timeout(&self.config)
-            && cx.timers.deadline(qp) == Time::NEVER
+        if self.config.operation == Operation::Read {
+            sender.forget();
+        } else if let Some(timeout) = sender.timeout(&self.config)
+            && cx.timers.deadline(timeout_timer(qp)) == Time::NEVER
         {
-            cx.timers.set(qp, cx.now + timeout);
+            cx.timers.set(timeout_timer(qp), cx.now + timeout);
         }
         let header = Header {
             sender_qp: qp,
@@ -338,24 +413,29 @@ impl Roce {
 
 impl Roce {
     fn post(&mut self, cx: &mut HostCx<'_>, qp: u32, message: Message, bytes: u64) {
+        if self.config.operation == Operation::Read {
+            return self.post_read(cx, qp, message, bytes);
+        }
         let sender = &mut self.senders[qp as usize];
         if sender.failed {
-            if self.parts.on_failed(message.slot) {
-                cx.completions.push(Completion::Failed { slot: message.slot });
-            }
-            return;
+            return self.report_failed(cx, message);
         }
         sender.post(message, bytes, &self.config);
         self.kick(cx.now, qp);
+    }
+
+    /// A message, or a part of one, can never be acknowledged.
+    fn report_failed(&mut self, cx: &mut HostCx<'_>, message: Message) {
+        if self.parts.on_failed(message.slot) {
+            cx.completions.push(Completion::Failed { slot: message.slot });
+        }
     }
 
     /// A queue pair whose timeouts have run out fails, with everything on it.
     fn fail(&mut self, cx: &mut HostCx<'_>, qp: u32) {
         cx.counters.qp_errors += 1;
         for message in self.senders[qp as usize].give_up() {
-            if self.parts.on_failed(message.slot) {
-                cx.completions.push(Completion::Failed { slot: message.slot });
-            }
+            self.report_failed(cx, message);
         }
     }
 }
@@ -364,8 +444,7 @@ impl Endpoint for Roce {
     fn on_post(&mut self, cx: &mut HostCx<'_>, message: Message) {
         let (count, split) = match self.config.qp_scope {
             QpScope::Message => {
-                let qp = self.open(message.dst);
-                self.senders[qp as usize].next_send = cx.now + self.config.qp_setup;
+                let qp = self.set_up(cx.now, message.dst);
                 return self.post(cx, qp, message, message.bytes);
             }
             QpScope::Destination { count, split } => (count, split),
@@ -386,6 +465,9 @@ impl Endpoint for Roce {
     }
 
     fn on_packet(&mut self, cx: &mut HostCx<'_>, packet: &Packet) {
+        if self.config.operation == Operation::Read {
+            return self.on_read_packet(cx, packet);
+        }
         match packet.kind {
             Kind::Data => self.on_data(cx, packet),
             Kind::Ack | Kind::Nack | Kind::Cnp => self.on_answer(cx, packet),
@@ -394,16 +476,23 @@ impl Endpoint for Roce {
     }
 
     fn on_timer(&mut self, cx: &mut HostCx<'_>, timer: TimerId) {
-        let sender = &mut self.senders[timer as usize];
+        let qp = timer >> 1;
+        if timer == answer_timer(qp) {
+            return self.answer_held(cx, qp);
+        }
+        if self.config.operation == Operation::Read {
+            return self.on_read_timeout(cx, qp);
+        }
+        let sender = &mut self.senders[qp as usize];
         let (Some(timeout), false) = (self.config.timeout, sender.is_idle()) else { return };
         cx.counters.timeouts += 1;
         if sender.on_timeout(timeout.retries) {
-            self.fail(cx, timer);
+            self.fail(cx, qp);
             return;
         }
         let after = sender.timeout(&self.config).unwrap_or(timeout.after);
         cx.timers.set(timer, cx.now + after);
-        self.kick(cx.now, timer);
+        self.kick(cx.now, qp);
     }
 
     fn poll_send(&mut self, cx: &mut HostCx<'_>, _port: u8, paused: u8) -> Send {
@@ -417,6 +506,9 @@ impl Endpoint for Roce {
         }
         if paused & Class::DATA.bit() != 0 {
             return Send::Idle;
+        }
+        if let Some(request) = self.next_request(cx) {
+            return Send::Packet(request);
         }
         self.next_data(cx)
     }

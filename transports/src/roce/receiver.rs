@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fabric::ids::{HostId, MessageId};
 use fabric::packet::{Packet, flags};
 use fabric::probe::EndpointCounters;
+use fabric::telemetry::Telemetry;
 use fabric::units::Time;
 
 use crate::common::bits::RingBits;
@@ -75,6 +76,16 @@ impl Early {
     }
 }
 
+/// The last packet that waits to be acknowledged.
+pub(super) struct Held {
+    /// When it came.
+    pub(super) at: Time,
+    /// When it had left.
+    pub(super) stamp: Time,
+    /// Its telemetry, in a fabric that has it.
+    pub(super) records: Option<Box<Telemetry>>,
+}
+
 /// See the module.
 pub(super) struct Receiver {
     pub(super) src: HostId,
@@ -95,6 +106,8 @@ pub(super) struct Receiver {
     /// When the last notification was sent; `NEVER` before the first.
     notified: Time,
     early: Early,
+    /// What the acknowledgement that waits will say.
+    pub(super) held: Option<Held>,
 }
 
 impl Receiver {
@@ -111,7 +124,23 @@ impl Receiver {
             gap_since: Time::NEVER,
             notified: Time::NEVER,
             early: Early::default(),
+            held: None,
         }
+    }
+
+    /// The packet that came at `now` waits to be acknowledged with others; false if there is none.
+    pub(super) fn hold(&mut self, now: Time, stamp: Time, records: Option<Telemetry>) -> bool {
+        let waits = self.unacknowledged > 0;
+        if waits {
+            self.held = Some(Held { at: now, stamp, records: records.map(Box::new) });
+        }
+        waits
+    }
+
+    /// Everything so far is acknowledged; true if a mark has arrived since the last time.
+    pub(super) fn acknowledge(&mut self) -> bool {
+        self.unacknowledged = 0;
+        std::mem::take(&mut self.marked)
     }
 
     /// Takes in a data packet; what becomes complete goes to `arrived`.

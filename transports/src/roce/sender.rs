@@ -223,7 +223,7 @@ impl Sender {
             full
         };
         let first = psn == sending.first;
-        let bytes = config.frame(payload, first);
+        let bytes = config.frame(payload, first, end_of_message);
         let retransmitted = psn < self.sent;
         self.sent = self.sent.max(psn + 1);
         self.control.catch_up(now);
@@ -304,6 +304,20 @@ impl Sender {
         retries.is_some_and(|most| self.timeouts > most)
     }
 
+    /// Nobody acknowledges what has been sent: it is done with. So is every message of which nothing is left.
+    pub(super) fn forget(&mut self) {
+        self.una = self.next;
+        while self.finished().is_some() {}
+    }
+
+    /// What is posted next begins with `psn`: unless that follows from what there is, it is dropped.
+    pub(super) fn continue_from(&mut self, psn: u32) {
+        if psn != self.end {
+            self.messages.clear();
+            (self.una, self.next, self.end) = (psn, psn, psn);
+        }
+    }
+
     /// The timeout for what is outstanding.
     pub(super) fn timeout(&self, config: &RoceConfig) -> Option<Span> {
         let timeout = config.timeout?;
@@ -320,9 +334,9 @@ impl Sender {
     }
 
     /// Gives the queue pair up; returns what it had to send.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Message> {
+    pub(super) fn give_up(&mut self) -> Vec<Message> {
         self.failed = true;
         self.una = self.end;
-        self.messages.drain(..).map(|sending| sending.message)
+        self.messages.drain(..).map(|sending| sending.message).collect()
     }
 }

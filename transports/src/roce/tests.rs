@@ -312,3 +312,128 @@ proptest! {
         prop_assert_eq!(bench.counters(1).delivered_bytes, sizes.iter().sum::<u64>());
     }
 }
+
+fn reading() -> RoceConfig {
+    RoceConfig { operation: Operation::Read, ..config() }
+}
+
+/// A read takes a request, the line there and back, and its data; the poster completes, and nobody acknowledges.
+#[test]
+fn an_unloaded_read_takes_its_closed_form() {
+    let mut bench = bench(RoceConfig { first_header: 16, ..reading() }, |_, _| Fate::Arrive);
+    bench.post(0, message(7, 1, 50_000));
+    assert!(bench.run(FOREVER));
+    assert_eq!(completions(&bench), [(true, 7), (false, 7)]);
+    assert!(bench.completed.iter().all(|(_, host, _)| *host == HostId(0)));
+    let [request, frame, edge] = [78, 1_062, 1_066].map(|bytes| RATE.time_for(bytes));
+    let data = frame * 48 + edge * 2;
+    assert_eq!(last_completion(&bench), Time::ZERO + request + data + DELAY * 2);
+    assert_eq!((bench.counters(0).acks, bench.counters(1).new), (0, 50));
+    assert_eq!(bench.sent.len(), 51);
+}
+
+/// Data that is lost is asked for again from there, once a gap; later reads follow.
+#[test]
+fn lost_data_is_asked_for_again() {
+    let mut bench = bench(reading(), lose_once(20));
+    bench.post(0, message(0, 1, 30_000));
+    bench.post(0, message(1, 1, 5_000));
+    assert!(bench.run(FOREVER));
+    assert_eq!(completions(&bench), [(true, 0), (false, 0), (true, 1), (false, 1)]);
+    let requests: Vec<u32> = bench
+        .sent
+        .iter()
+        .filter(|(_, packet)| packet.kind == Kind::Control)
+        .map(|(_, packet)| packet.psn)
+        .collect();
+    assert_eq!(requests, [0, 30, 20, 30]);
+    assert_eq!((bench.counters(0).timeouts, bench.counters(0).delivered_bytes), (0, 35_000));
+}
+
+/// A request that is lost is noticed by the next one, and reported.
+#[test]
+fn a_lost_request_is_reported() {
+    let mut lost = false;
+    let mut bench = bench(reading(), move |_, packet| match packet.kind {
+        Kind::Control if !std::mem::replace(&mut lost, true) => Fate::Lose,
+        _ => Fate::Arrive,
+    });
+    bench.post(0, message(0, 1, 3_000));
+    bench.post(0, message(1, 1, 3_000));
+    assert!(bench.run(FOREVER));
+    assert_eq!(completions(&bench).len(), 4);
+    assert_eq!((bench.counters(1).nacks, bench.counters(0).timeouts), (1, 0));
+}
+
+/// Marked data is notified to the host that sends it, which slows down.
+#[test]
+fn marks_slow_a_read_down() {
+    let interval = Span::from_micros(4);
+    let config = RoceConfig { mark_report: MarkReport::Cnp { interval }, ..reading() };
+    let end = |mark: bool| {
+        let mut bench = bench(config.clone(), move |_, packet| match packet.kind {
+            Kind::Data if mark => Fate::Mark,
+            _ => Fate::Arrive,
+        });
+        bench.post(0, message(0, 1, 1_000_000));
+        assert!(bench.run(FOREVER));
+        assert_eq!(bench.counters(0).cnps > 0, mark);
+        last_completion(&bench)
+    };
+    assert!(end(true).0 > 2 * end(false).0);
+}
+
+/// Acknowledgements wait for eight packets, or for the delay from the first on.
+#[test]
+fn acknowledgements_do_not_wait_for_ever() {
+    let delay = Span::from_micros(30);
+    let config = RoceConfig { ack_every: 8, ack_delay: Some(delay), ..config() };
+    // The sixth packet onwards comes so late that the first five have to be acknowledged without them.
+    let mut bench = bench(config, |_, packet| match packet.kind {
+        Kind::Data if packet.psn >= 5 => Fate::Late(Span::from_micros(100)),
+        _ => Fate::Arrive,
+    });
+    bench.post(0, message(0, 1, 10_000));
+    assert!(bench.run(FOREVER));
+    let answers: Vec<(Time, u32)> = bench
+        .sent
+        .iter()
+        .filter(|(_, packet)| packet.kind == Kind::Ack)
+        .map(|(at, packet)| (*at, packet.psn))
+        .collect();
+    let first = Time::ZERO + RATE.time_for(1_062) + DELAY;
+    assert_eq!(answers[0], (first + delay, 5));
+    assert_eq!(answers[1..].iter().map(|answer| answer.1).collect::<Vec<_>>(), [10]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Whatever is lost or late, on any number of queue pairs, every read completes exactly once, at its poster.
+    #[test]
+    fn reads_complete_exactly_once(
+        sizes in proptest::collection::vec((0u32..2, 1u64..20_000), 1..30), seed: u64,
+        percent in 0u32..20, late in 0u32..10, count in 1u32..4, split: bool,
+    ) {
+        let mut random = Stream::new(seed, 0, Purpose::Transport);
+        let timeout = Timeout { after: Span::from_micros(200), few: None, retries: None };
+        let lossy = RoceConfig {
+            congestion: Congestion::None,
+            qp_scope: QpScope::Destination { count, split },
+            timeout: Some(timeout),
+            ..reading()
+        };
+        let mut bench = bench(lossy, move |_, _| match random.below(100) {
+            hit if hit < percent => Fate::Lose,
+            hit if hit < percent + late => Fate::Late(Span(u64::from(random.below(2_000_000)))),
+            _ => Fate::Arrive,
+        });
+        for (id, (from, bytes)) in sizes.iter().enumerate() {
+            bench.post(*from, message(id as u32, 1 - from, *bytes));
+        }
+        prop_assert!(bench.run(FOREVER));
+        prop_assert_eq!(sorted(&bench), once(sizes.len() as u32));
+        let delivered = bench.counters(0).delivered_bytes + bench.counters(1).delivered_bytes;
+        prop_assert_eq!(delivered, sizes.iter().map(|size| size.1).sum::<u64>());
+    }
+}

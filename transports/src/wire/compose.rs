@@ -403,7 +403,12 @@ fn roce(packet: &Packet, config: &RoceConfig) -> Vec<u8> {
         ..roce::Bth::default()
     };
     let inner = match packet.kind {
+        Kind::Data if config.operation == Operation::Read => read_response(packet, &header, bth),
         Kind::Data => roce_data(packet, &header, bth, config),
+        Kind::Control => {
+            let bth = roce::Bth { opcode: opcode::READ_REQUEST, ack_request: true, ..bth };
+            [&bth.to_bytes()[..], &reth(&header).to_bytes()].concat()
+        }
         Kind::Cnp => {
             let bth = roce::Bth { opcode: opcode::CNP, becn: true, psn: 0, ..bth };
             [&bth.to_bytes()[..], &[0; roce::CNP_RESERVED]].concat()
@@ -430,11 +435,35 @@ fn roce(packet: &Packet, config: &RoceConfig) -> Vec<u8> {
     frame
 }
 
+/// BTH and, in the first and last packet of a response, AETH.
+fn read_response(packet: &Packet, header: &Header, bth: roce::Bth) -> Vec<u8> {
+    let opcode = match (header.first, packet.has(flags::END_OF_MESSAGE)) {
+        (true, true) => opcode::READ_ONLY,
+        (true, false) => opcode::READ_FIRST,
+        (false, true) => opcode::READ_LAST,
+        (false, false) => opcode::READ_MIDDLE,
+    };
+    let bth = roce::Bth { opcode, pad: pad(header), ..bth };
+    let mut headers = bth.to_bytes().to_vec();
+    if roce::has_aeth(opcode) {
+        headers.extend(roce::Aeth { syndrome: roce::ACK_UNLIMITED, msn: 0 }.to_bytes());
+    }
+    headers
+}
+
+/// Where a message lies at the other host.
+fn reth(header: &Header) -> roce::Reth {
+    roce::Reth { va: 0, r_key: header.number, dma_length: header.length as u32 }
+}
+
+/// Bytes that pad the payload to words.
+fn pad(header: &Header) -> u8 {
+    (4 - header.detail as u8 % 4) % 4
+}
+
 /// BTH and, in the first packet of a message, RETH.
 fn roce_data(packet: &Packet, header: &Header, bth: roce::Bth, config: &RoceConfig) -> Vec<u8> {
-    let payload = header.detail as u16;
     let last = packet.has(flags::END_OF_MESSAGE);
-    let pad = ((4 - payload % 4) % 4) as u8;
     let write = config.operation == Operation::Write;
     let opcode = match (header.first, last, write) {
         (true, true, true) => opcode::WRITE_ONLY,
@@ -446,11 +475,10 @@ fn roce_data(packet: &Packet, header: &Header, bth: roce::Bth, config: &RoceConf
         (false, true, false) => opcode::SEND_LAST,
         (false, false, false) => opcode::SEND_MIDDLE,
     };
-    let bth = roce::Bth { opcode, pad, ack_request: last, ..bth };
+    let bth = roce::Bth { opcode, pad: pad(header), ack_request: last, ..bth };
     let mut headers = bth.to_bytes().to_vec();
     if header.first && write {
-        let reth = roce::Reth { va: 0, r_key: header.number, dma_length: header.length as u32 };
-        headers.extend(reth.to_bytes());
+        headers.extend(reth(header).to_bytes());
     }
     headers
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::common::pair::{Bench, Fate};
 use crate::roce::Roce;
-use crate::roce::config::{Congestion, Operation as RoceOperation, Preset, RoceConfig};
+use crate::roce::config::{Congestion, MarkReport, Operation as RoceOperation, Preset, RoceConfig};
 use crate::roce::congestion::hpcc::HpccOptions;
 use crate::tcp::Tcp;
 use crate::tcp::config::TcpConfig;
@@ -171,7 +171,14 @@ fn frames_are_as_long_as_the_model_counts() {
         ack_bytes: mellanox.ack_bytes + 42,
         ..mellanox.clone()
     };
-    for config in [mellanox, paper, hpcc].map(Arc::new) {
+    // Reads have requests, responses, and NAKs of requests.
+    let interval = Span::from_micros(4);
+    let read = RoceConfig {
+        operation: RoceOperation::Read,
+        mark_report: MarkReport::Cnp { interval },
+        ..mellanox.clone()
+    };
+    for config in [mellanox, paper, hpcc, read].map(Arc::new) {
         let protocol = Protocol::Roce(Arc::clone(&config));
         for packet in roce_packets(&config) {
             let frame = protocol.frame(&packet).expect("a frame");
@@ -180,13 +187,14 @@ fn frames_are_as_long_as_the_model_counts() {
         }
     }
     for kind in ["first", "middle", "last", "only"] {
-        for operation in ["WRITE", "SEND"] {
+        for operation in ["WRITE", "SEND", "READ response"] {
             assert!(
                 text.contains(&format!("{operation} {kind}")),
                 "no {operation} {kind} was sent"
             );
         }
     }
+    assert!(text.contains("READ request) | RETH"), "no READ request was sent");
     assert!(text.contains("(ACK)") && text.contains("(CNP)"));
     assert!(text.contains("AETH syndrome=96"), "no NAK was sent");
 }

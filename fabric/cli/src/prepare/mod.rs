@@ -29,6 +29,7 @@ use topologies::error::TopologyError;
 use topologies::placement::place;
 use topologies::text::TextError;
 use topologies::{htsim_topo, ns3_topo};
+use transports::roce::config::Operation as RoceOperation;
 use transports::uet::config::{Delivery, Operation};
 use workloads::matrix::{self, Matrix};
 use workloads::poisson::{Arrivals, Sizes, poisson};
@@ -200,7 +201,6 @@ impl Prepared {
 
     /// Whether the transport can do what the workload needs; else what the user has to mend.
     fn serves(&self, workload: &Workload) -> Result<(), String> {
-        let TransportConfig::Uet(config) = &self.behaviour.transport else { return Ok(()) };
         let (longest, collective) = match &workload.kind {
             WorkloadKind::Matrix(file) => {
                 let flows = &self.matrices[&file.path].connections;
@@ -215,12 +215,18 @@ impl Prepared {
             }
         };
         let name = &workload.name;
-        if config.operation == Operation::Read && collective {
+        let reads = match &self.behaviour.transport {
+            TransportConfig::Uet(config) => config.operation == Operation::Read,
+            TransportConfig::Roce(config) => config.operation == RoceOperation::Read,
+            TransportConfig::Sprayed(_) | TransportConfig::Tcp(_) => false,
+        };
+        if reads && collective {
             return Err(format!(
                 "`transport.operation` is read, which moves data to the host that posts; {name} needs \
                  it to move to the other"
             ));
         }
+        let TransportConfig::Uet(config) = &self.behaviour.transport else { return Ok(()) };
         if config.delivery == Delivery::Uud && (collective || longest > u64::from(config.payload)) {
             return Err(format!(
                 "`transport.delivery` is uud, whose messages have one packet of at most {} B and may \

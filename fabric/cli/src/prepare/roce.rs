@@ -6,7 +6,7 @@ use fabric::config::{ClassConfig, Ecn, Overflow};
 use fabric::ids::Class;
 use fabric::units::{Rate, Ratio, Span};
 use transports::roce::config::{
-    Congestion, MarkReport, PathKey, Preset, QpScope, Recovery, RoceConfig, Timeout,
+    Congestion, MarkReport, Operation, PathKey, Preset, QpScope, Recovery, RoceConfig, Timeout,
 };
 use transports::roce::congestion::dctcp::DctcpOptions;
 use transports::roce::congestion::hpcc::HpccOptions;
@@ -39,6 +39,9 @@ const NS3_DCTCP_AI: f64 = 615e6 / 100e9;
 const TELEMETRY: u16 = 42;
 /// Control queues of a lossless fabric; acknowledgements are short and never fill it.
 const CONTROL_LIMIT: u64 = 4 << 20;
+/// Least time between two notifications of a reader, whose marks no acknowledgement can echo: the Mellanox
+/// form's least time between two cuts.
+const READ_CNP_INTERVAL: Span = Span::from_micros(4);
 /// IRN's timeouts in round trips: 320 and 100 us at 24 us, the shorter with at most three packets
 /// outstanding (`roce-dcqcn.md` §5).
 const IRN_FEW: u32 = 3;
@@ -46,14 +49,14 @@ const IRN_FEW: u32 = 3;
 /// Frames of a full data packet and of an acknowledgement.
 pub(super) fn frames(options: &RoceOptions, profile: Profile) -> (u64, u64) {
     let config = example(options, profile);
-    let frame = config.frame(u64::from(config.payload), false);
+    let frame = config.frame(u64::from(config.payload), false, false);
     (u64::from(frame), u64::from(config.ack_bytes))
 }
 
 /// Bytes by which the first frame of a message is longer.
 pub(super) fn longer_first(options: &RoceOptions, profile: Profile) -> u64 {
     let config = example(options, profile);
-    u64::from(config.frame(64, true) - config.frame(64, false))
+    u64::from(config.frame(64, true, false) - config.frame(64, false, false))
 }
 
 /// Frames do not depend on rate and round trip.
@@ -146,9 +149,16 @@ fn config(options: &RoceOptions, profile: Profile, rate: Rate, base_rtt: Span) -
     }
     config.payload = options.payload.unwrap_or(config.payload);
     config.ack_every = options.ack_every.unwrap_or(config.ack_every);
+    config.ack_delay = options.ack_delay.or(config.ack_delay);
     config.operation = options.operation.unwrap_or(config.operation);
     config.qp_setup = options.qp_setup.unwrap_or(config.qp_setup);
     config.qp_scope = options.qp_scope.unwrap_or(config.qp_scope);
+    if config.operation == Operation::Read {
+        config.window = None;
+        if config.mark_report == MarkReport::Echo {
+            config.mark_report = MarkReport::Cnp { interval: READ_CNP_INTERVAL };
+        }
+    }
     recover(&mut config, options, base_rtt);
     config.congestion = congestion(options, profile, &config, base_rtt);
     config

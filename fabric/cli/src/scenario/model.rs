@@ -271,6 +271,8 @@ pub struct RoceOptions {
     pub payload: Option<u16>,
     /// Packets that cause an acknowledgement.
     pub ack_every: Option<u32>,
+    /// Longest that an acknowledgement waits for others.
+    pub ack_delay: Option<Span>,
     /// Local ACK timeout.
     pub timeout: Option<RoceTimeout>,
     /// Timeouts in a row after which a queue pair is given up.

@@ -52,17 +52,41 @@ pub(super) fn roce(section: &Section<'_>) -> Result<RoceOptions, UserError> {
         window: section.truth("window")?.unwrap_or(true),
         payload: section.count("payload", 64, 9_000)?.map(|bytes| bytes as u16),
         ack_every: section.count("ack_every", 1, 256)?.map(|packets| packets as u32),
+        ack_delay: section.span("ack_delay")?,
         timeout: timeout(section)?,
         retries: section.count("retries", 0, 1_000)?.map(|retries| retries as u32),
         recovery,
         patience,
         qp_scope: qp_scope(section)?,
         qp_setup: section.span("qp_setup")?,
-        operation: section
-            .word("operation", &[("write", Operation::Write), ("send", Operation::Send)])?,
+        operation: operation(section, congestion, recovery)?,
         hpcc_eta,
         hpcc_max_stage,
     })
+}
+
+/// What messages are. Nobody acknowledges the data of a READ, so what lives on acknowledgements does not go with it.
+fn operation(
+    section: &Section<'_>,
+    congestion: RoceCongestion,
+    recovery: RoceRecovery,
+) -> Result<Option<Operation>, UserError> {
+    let operations =
+        [("write", Operation::Write), ("send", Operation::Send), ("read", Operation::Read)];
+    let operation = section.word("operation", &operations)?;
+    let (Some(Operation::Read), Some(item)) = (operation, section.get("operation")) else {
+        return Ok(operation);
+    };
+    if !matches!(congestion, RoceCongestion::Dcqcn | RoceCongestion::None) {
+        let allowed =
+            "write or send with this `congestion`: the data of a read is not acknowledged";
+        return Err(section.wrong("operation", item, allowed));
+    }
+    if recovery != RoceRecovery::GoBackN {
+        let allowed = "write or send with this `recovery`: a read goes back";
+        return Err(section.wrong("operation", item, allowed));
+    }
+    Ok(operation)
 }
 
 fn timeout(section: &Section<'_>) -> Result<Option<RoceTimeout>, UserError> {

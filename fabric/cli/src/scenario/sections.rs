@@ -6,11 +6,13 @@ use fabric::config::Choice;
 use fabric::link::{Chance, FrameErrors, LinkSet, LlrConfig, MOST_BIT_ERRORS};
 use fabric::units::Span;
 use topologies::placement::Placement;
+use transports::roce::config::Operation;
 
 use crate::error::UserError;
 use crate::scenario::model::{
-    Convergence, File, FlowSizes, Hash, LinkOptions, Pinned, Profile, Ranks, RoutingOptions,
-    SprayedKind, SwitchOptions, Topology, TopologyKind, Transport, Variant, Workload, WorkloadKind,
+    Convergence, File, FlowSizes, Hash, LinkOptions, Pinned, Profile, Ranks, RoceOptions,
+    RoutingOptions, SprayedKind, SwitchOptions, Topology, TopologyKind, Transport, Variant,
+    Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
 use crate::scenario::{capture, faults, roce, sprayed, tcp, uet};
@@ -55,6 +57,16 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
             format!("`profile` is `ns3-rdma`, which models RoCE only; {name} has another");
         let help = "write `[transport] kind = \"roce\"`";
         return Err(UserError::at(&item.origin, message).help(help));
+    }
+    if let (
+        Profile::Ns3Rdma,
+        Transport::Roce(RoceOptions { operation: Some(Operation::Read), .. }),
+        Some(item),
+    ) = (variant.profile, &variant.transport, top.get("profile"))
+    {
+        let message =
+            "`profile` is `ns3-rdma`, which models writes only; `transport.operation` is read";
+        return Err(UserError::at(&item.origin, message));
     }
     run.finish()?;
     top.finish()?;
