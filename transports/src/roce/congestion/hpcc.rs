@@ -4,7 +4,7 @@
 //! Once a round trip the reference rate is replaced; every acknowledgement in between computes from the
 //! same reference, and moves also the packet that already waits.
 
-use fabric::telemetry::{Hop, MOST_HOPS};
+use fabric::telemetry::{Hop, MOST_HOPS, Telemetry};
 use fabric::units::{Rate, Span};
 
 use crate::roce::congestion::Feedback;
@@ -78,14 +78,13 @@ impl Hpcc {
 
     /// True if the rate was set.
     pub(super) fn on_ack(&mut self, feedback: &Feedback<'_>) -> bool {
-        let records = feedback.telemetry.hops();
         let Some(round) = self.round else {
             self.round = Some(feedback.next);
-            self.hops[..records.len()].copy_from_slice(records);
+            self.hops.iter_mut().zip(feedback.telemetry.hops()).for_each(|(last, hop)| *last = hop);
             return false;
         };
         let ends = feedback.acked > round;
-        let changed = self.measure(records);
+        let changed = self.measure(feedback.telemetry);
         if changed {
             let (rate, stage) = self.target();
             self.rate = rate;
@@ -100,9 +99,9 @@ impl Hpcc {
     }
 
     /// Takes the utilisation of the most loaded hop into the average; false if no record is newer.
-    fn measure(&mut self, records: &[Hop]) -> bool {
+    fn measure(&mut self, telemetry: &Telemetry) -> bool {
         let (mut most, mut elapsed, mut any) = (0.0, 0, false);
-        for (hop, last) in records.iter().zip(&mut self.hops) {
+        for (hop, last) in telemetry.hops().zip(&mut self.hops) {
             let nanoseconds = hop.nanoseconds_since(last);
             if nanoseconds == 0 {
                 continue;
@@ -115,7 +114,7 @@ impl Hpcc {
             if load > most {
                 (most, elapsed) = (load, nanoseconds);
             }
-            *last = *hop;
+            *last = hop;
         }
         let base = self.options.base_rtt.0 as f64 / 1e3;
         let weight = (elapsed as f64).min(base);
@@ -141,7 +140,7 @@ impl Hpcc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fabric::telemetry::Telemetry;
+    use fabric::telemetry::Sampler;
     use fabric::units::Time;
 
     const RATE: Rate = Rate::from_gbps(100);
@@ -153,7 +152,10 @@ mod tests {
     /// Reports a hop that has sent `sent` bytes by `now` and keeps `queue`.
     fn ack(hpcc: &mut Hpcc, acked: u32, now_ns: u64, sent: u64, queue: u64) -> bool {
         let mut telemetry = Telemetry::default();
-        telemetry.push(Hop::new(Time(now_ns * 1_000), sent, queue, RATE, 1));
+        let mut sampler = Sampler::new(1);
+        (0..sent / 128).for_each(|_| sampler.count(128));
+        sampler.start(Time(now_ns * 1_000), queue);
+        telemetry.push(sampler.hop(RATE));
         let (now, rtt) = (Time::ZERO, Span::ZERO);
         let next = acked + 10;
         let feedback =
