@@ -316,15 +316,7 @@ fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Source;
-    use crate::prepare::Prepared;
-    use crate::scenario::from_source;
-
-    fn prepared(text: &str) -> Prepared {
-        let source = Source { name: "x.toml".into(), text: text.into(), folder: None };
-        let scenario = from_source(&Arc::new(source), &[], None).unwrap();
-        Prepared::new(&scenario.variants[0]).unwrap()
-    }
+    use crate::prepare::tests::prepared;
 
     const WORKLOAD: &str = "[workload]\nkind = \"permutation\"\nbytes = 10\n";
 

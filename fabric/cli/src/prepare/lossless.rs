@@ -98,13 +98,8 @@ mod tests {
     use crate::error::Source;
     use crate::prepare::Prepared;
     use crate::prepare::behaviour::Behaviour;
+    use crate::prepare::tests::prepared;
     use crate::scenario::from_source;
-
-    fn prepared(text: &str) -> Prepared {
-        let source = Source { name: "x.toml".into(), text: text.into(), folder: None };
-        let scenario = from_source(&Arc::new(source), &[], None).unwrap();
-        Prepared::new(&scenario.variants[0]).unwrap()
-    }
 
     const WORKLOAD: &str = "[workload]\nkind = \"permutation\"\nbytes = 10\n";
 

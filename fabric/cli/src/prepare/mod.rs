@@ -323,3 +323,16 @@ fn common(topology: &Topology, profile: Profile) -> Common {
         switch_latency: topology.switch_latency.unwrap_or(latency),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::scenario::from_source;
+
+    /// The first variant of a scenario's text, prepared.
+    pub(crate) fn prepared(text: &str) -> Prepared {
+        let source = Source { name: "x.toml".into(), text: text.into(), folder: None };
+        let scenario = from_source(&Arc::new(source), &[], None).unwrap();
+        Prepared::new(&scenario.variants[0]).unwrap()
+    }
+}
