@@ -26,6 +26,27 @@ impl<T: Copy> Fifo<T> {
         self.items.push(item);
     }
 
+    /// Adds several at the back.
+    #[inline]
+    pub(crate) fn extend(&mut self, items: &[T]) {
+        if self.items.len() + items.len() > self.items.capacity() && self.head > 0 {
+            self.items.drain(..self.head);
+            self.head = 0;
+        }
+        self.items.extend_from_slice(items);
+    }
+
+    /// Takes `count` from the front, where there are as many.
+    #[inline]
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.head += count;
+        debug_assert!(self.head <= self.items.len(), "there are as many");
+        if self.head == self.items.len() {
+            self.items.clear();
+            self.head = 0;
+        }
+    }
+
     /// Takes from the front.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
@@ -78,12 +99,20 @@ mod tests {
     proptest! {
         /// Any sequence of pushes and pops behaves like the standard queue.
         #[test]
-        fn behaves_like_the_standard_queue(steps in proptest::collection::vec(0u8..3, 0..400)) {
+        fn behaves_like_the_standard_queue(steps in proptest::collection::vec(0u8..5, 0..400)) {
             let mut ours = Fifo::default();
             let mut standard = VecDeque::new();
             for (number, step) in steps.into_iter().enumerate() {
                 if step == 0 {
                     prop_assert_eq!(ours.pop(), standard.pop_front());
+                } else if step == 3 {
+                    let more = [number, number + 1, number + 2];
+                    ours.extend(&more);
+                    standard.extend(more);
+                } else if step == 4 {
+                    let count = ours.len() / 2;
+                    ours.skip(count);
+                    standard.drain(..count);
                 } else {
                     ours.push(number);
                     standard.push_back(number);

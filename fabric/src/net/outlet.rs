@@ -21,9 +21,9 @@ pub(crate) struct Peer {
 
 /// A packet on a wire.
 #[derive(Clone, Copy)]
-struct Flying {
-    at: Time,
-    label: Label,
+pub(crate) struct Flying {
+    pub(crate) at: Time,
+    pub(crate) label: Label,
 }
 
 /// Packets on their way to another shard.
@@ -122,15 +122,53 @@ impl Outlet {
         }
     }
 
+    /// Puts packets on the wire to `peer`, in order of arrival; `sent` is empty afterwards.
     #[inline]
-    fn fly(&mut self, port: u32, at: Time, label: Label) {
-        let port = port as usize;
-        self.wires[port].push(Flying { at, label });
+    pub(crate) fn send_all(&mut self, peer: Peer, sent: &mut Vec<Flying>) {
+        let Some(first) = sent.first().map(|flying| flying.at) else { return };
+        self.work.hops += sent.len() as u64;
+        if peer.shard == self.shard {
+            self.earliest = self.earliest.min(first);
+            let port = peer.port as usize;
+            self.wires[port].extend(sent);
+            self.note_head(port, first);
+        } else {
+            for Flying { at, label } in sent.iter() {
+                self.send(peer, *at, *label);
+            }
+        }
+        sent.clear();
+    }
+
+    /// What arrives at `port` before `end` and has not landed.
+    #[inline]
+    pub(crate) fn landing(&self, port: usize, end: Time) -> &[Flying] {
+        let wire = self.wires[port].iter().as_slice();
+        let count = wire.iter().position(|flying| flying.at >= end).unwrap_or(wire.len());
+        &wire[..count]
+    }
+
+    /// The first `count` packets on the wire to `port` have landed.
+    #[inline]
+    pub(crate) fn landed(&mut self, port: usize, count: usize) {
+        self.wires[port].skip(count);
+        self.heads[port] = self.wires[port].front().map_or(Time::NEVER, |flying| flying.at);
+    }
+
+    #[inline]
+    fn note_head(&mut self, port: usize, at: Time) {
         if at < self.heads[port] {
             self.heads[port] = at;
             let next = &mut self.next[self.owners[port] as usize];
             *next = (*next).min(at);
         }
+    }
+
+    #[inline]
+    fn fly(&mut self, port: u32, at: Time, label: Label) {
+        let port = port as usize;
+        self.wires[port].push(Flying { at, label });
+        self.note_head(port, at);
     }
 
     /// Takes in what another shard sent, and leaves the mail empty.

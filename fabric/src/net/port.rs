@@ -9,7 +9,7 @@ use crate::config::Overflow;
 use crate::fifo::Fifo;
 use crate::ids::{Class, PortId};
 use crate::net::link::LinkLayer;
-use crate::net::outlet::{Outlet, Peer};
+use crate::net::outlet::{Flying, Outlet, Peer};
 use crate::net::profile::PortProfile;
 use crate::packet::{CLASSES, Kind, Label, Packet, flags};
 use crate::probe::PortCounters;
@@ -153,6 +153,38 @@ impl Port {
             self.depart_special(now, profile, outlet);
             return None;
         }
+        let label = self.leave(profile);
+        self.emit(now, label, outlet);
+        Some(label)
+    }
+
+    /// Whether what leaves is simply sent, and the next frame is simply the next in the queues.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.special | self.due == 0
+    }
+
+    /// The same as [`Port::serve`] for a [plain](Port::is_plain) port, into a list.
+    #[inline]
+    pub(crate) fn serve_plain(
+        &mut self,
+        busy: &mut Time,
+        until: Time,
+        profile: &PortProfile,
+        sent: &mut Vec<Flying>,
+    ) {
+        while *busy <= until {
+            let now = *busy;
+            let label = self.leave(profile);
+            self.counters.packets += 1;
+            sent.push(Flying { at: now + self.latency, label });
+            *busy = self.start_queued(now, profile);
+        }
+    }
+
+    /// Takes the packet on the wire out of its queue, marked if it has to be.
+    #[inline]
+    fn leave(&mut self, profile: &PortProfile) -> Label {
         let class = self.serving as usize;
         let mut label = self.queues[class].pop().expect("a class on the wire has a packet");
         self.queued[class] -= u64::from(label.bytes);
@@ -171,8 +203,7 @@ impl Port {
             }
         }
         self.counters.bytes += u64::from(label.bytes);
-        self.emit(now, label, outlet);
-        Some(label)
+        label
     }
 
     /// Puts a packet on the wire whose last byte leaves at `now`.

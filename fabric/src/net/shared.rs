@@ -68,7 +68,8 @@ impl SharedState {
         outlet: &mut Outlet,
     ) {
         for &key in &scratch.order {
-            let (at, arrival) = unpack(key, start, &scratch.arrivals);
+            let (at, place) = unpack(key, start);
+            let arrival = scratch.arrivals[place];
             self.serve(node, at, outlet);
             if arrival.label.class == Class::LINK {
                 self.on_link_frame(node, at, arrival.label, outlet);

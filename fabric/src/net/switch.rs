@@ -11,7 +11,7 @@ use crate::config::Routing;
 use crate::detour::Detour;
 use crate::graph::RouteRule;
 use crate::ids::HostId;
-use crate::net::outlet::Outlet;
+use crate::net::outlet::{Flying, Outlet};
 use crate::net::port::Port;
 use crate::net::profile::PortProfile;
 use crate::net::route::{Salt, choose};
@@ -96,14 +96,18 @@ pub(crate) struct Arrival {
 pub(crate) struct Scratch {
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) order: Vec<u64>,
+    /// By egress port, where ports do not depend on each other.
+    lanes: Vec<Lane>,
+    /// What one port has sent.
+    sent: Vec<Flying>,
 }
 
 /// The order of simultaneous arrivals: time, then the ingress port exchanged by a mix of time and
-/// seed, so that no port is favoured, then arrival.
+/// seed, so that no port is favoured, then arrival: the lowest bits, which are left free.
 #[inline]
-fn order_key(offset: u64, port: usize, turn: u64, index: usize) -> u64 {
+fn order_key(offset: u64, port: usize, turn: u64) -> u64 {
     let port = (port as u64 ^ turn) & (MAX_PORTS as u64 - 1);
-    (offset << (PORT_BITS + INDEX_BITS)) | (port << INDEX_BITS) | index as u64
+    (offset << (PORT_BITS + INDEX_BITS)) | (port << INDEX_BITS)
 }
 
 /// Where a packet of the window goes, asked when its time has come.
@@ -235,28 +239,21 @@ impl Switch {
         scratch: &mut Scratch,
         outlet: &mut Outlet,
     ) -> Time {
-        if self.steering.is_none() {
-            self.gather::<false>(&mut node, start, end, scratch, outlet);
-        } else {
-            self.gather::<true>(&mut node, start, end, scratch, outlet);
+        let late = self.steering.as_deref().is_some_and(Steering::is_late);
+        if self.shared.is_none() && !self.retry && !late {
+            return self.run_by_port(&mut node, start, end, scratch, outlet);
         }
+        self.gather_in_order(&mut node, start, end, scratch, outlet);
         outlet.work.events += scratch.arrivals.len() as u64;
         let steering = self.steering.as_deref_mut().filter(|steering| steering.is_late());
         let late = steering.map(|steering| Late { route: self.route, salt: self.salt, steering });
-        match (&mut self.shared, late, self.retry) {
-            (None, None, false) => {
-                run_independent::<false, _>(Decided, &mut node, start, end, scratch, outlet);
-            }
-            (None, None, true) => {
-                run_independent::<true, _>(Decided, &mut node, start, end, scratch, outlet);
-            }
-            (None, Some(late), _) => {
-                run_independent::<true, _>(late, &mut node, start, end, scratch, outlet);
-            }
-            (Some(shared), None, _) => {
+        match (&mut self.shared, late) {
+            (None, None) => run_in_order(Decided, &mut node, start, end, scratch, outlet),
+            (None, Some(late)) => run_in_order(late, &mut node, start, end, scratch, outlet),
+            (Some(shared), None) => {
                 shared.run(Decided, &mut node, start, end, scratch, outlet);
             }
-            (Some(shared), Some(late), _) => {
+            (Some(shared), Some(late)) => {
                 shared.run(late, &mut node, start, end, scratch, outlet);
             }
         }
@@ -266,9 +263,39 @@ impl Switch {
         next_event(&node, outlet).min(watch)
     }
 
-    /// Takes the window's arrivals off the wires, routes them, and sorts them by time. Only a switch with
-    /// steering is `STEERED`; all others look at their rule and nothing else.
-    fn gather<const STEERED: bool>(
+    /// A window of a switch whose ports do not depend on each other: each takes what the window brings it in
+    /// order of time, alone, while its state and the wire it sends on are in cache.
+    fn run_by_port(
+        &self,
+        node: &mut Ports<'_>,
+        start: Time,
+        end: Time,
+        scratch: &mut Scratch,
+        outlet: &mut Outlet,
+    ) -> Time {
+        let lanes = &mut scratch.lanes;
+        if lanes.len() < node.ports.len() {
+            lanes.resize_with(node.ports.len(), Lane::default);
+        }
+        let mut take =
+            |key: u64, arrival: Arrival| lanes[usize::from(arrival.egress)].add(key, arrival.label);
+        outlet.work.events += match self.steering {
+            None => self.gather::<false>(node, start, end, outlet, &mut take),
+            Some(_) => self.gather::<true>(node, start, end, outlet, &mut take),
+        };
+        let last = Time(end.0 - 1);
+        let mut next = Time::NEVER;
+        for (place, lane) in scratch.lanes[..node.ports.len()].iter_mut().enumerate() {
+            if !lane.order.is_empty() || node.busy[place] <= last {
+                lane.run(node, place, (start, last), &mut scratch.sent, outlet);
+            }
+            next = next.min(node.busy[place]).min(outlet.head(node.first + place));
+        }
+        next
+    }
+
+    /// Takes the window's arrivals off the wires, routes them, and sorts them by time.
+    fn gather_in_order(
         &self,
         node: &mut Ports<'_>,
         start: Time,
@@ -276,49 +303,145 @@ impl Switch {
         scratch: &mut Scratch,
         outlet: &mut Outlet,
     ) {
+        let Scratch { arrivals, order, .. } = scratch;
+        let mut take = |key: u64, arrival: Arrival| {
+            order.push(key | arrivals.len() as u64);
+            arrivals.push(arrival);
+        };
+        match self.steering {
+            None => self.gather::<false>(node, start, end, outlet, &mut take),
+            Some(_) => self.gather::<true>(node, start, end, outlet, &mut take),
+        };
+        assert!(arrivals.len() < 1 << INDEX_BITS, "too many arrivals in one window");
+        order.sort_unstable();
+    }
+
+    /// Takes the window's arrivals off the wires, routes them, and hands them to `take` with their order keys;
+    /// returns how many there were. Only a switch with steering is `STEERED`; all others look at their rule
+    /// and nothing else.
+    fn gather<const STEERED: bool>(
+        &self,
+        node: &mut Ports<'_>,
+        start: Time,
+        end: Time,
+        outlet: &mut Outlet,
+        take: &mut impl FnMut(u64, Arrival),
+    ) -> u64 {
         let turns = node.ports.len().next_power_of_two() as u64 - 1;
+        let mut count = 0;
         for ingress in 0..node.ports.len() {
+            if outlet.head(node.first + ingress) >= end {
+                continue;
+            }
+            let mut route = |at: Time, mut label: Label| {
+                label.ingress = ingress as u16;
+                let egress = self.egress::<STEERED>(&label)?;
+                let turn = mix64(at.0 ^ self.salt.0) & turns;
+                take(order_key(at.0 - start.0, ingress, turn), Arrival { label, egress });
+                Some(())
+            };
+            if !STEERED && node.gate[ingress] == 0 {
+                let landing = outlet.landing(node.first + ingress, end);
+                let landed = landing.len();
+                for flying in landing {
+                    let _ = route(flying.at, flying.label);
+                }
+                outlet.landed(node.first + ingress, landed);
+                count += landed as u64;
+                continue;
+            }
             while outlet.head(node.first + ingress) < end {
-                let (at, mut label) = outlet.land(node.first + ingress);
+                let (at, label) = outlet.land(node.first + ingress);
                 if node.gate[ingress] != 0 && node.stops(ingress, at, label, outlet) {
                     continue;
                 }
-                label.ingress = ingress as u16;
-                let egress = if STEERED {
-                    let steering = self.steering.as_ref().expect("a steered switch has steering");
-                    let Some(egress) = steering.early(&self.route, self.salt, &label) else {
-                        lose_unroutable(at, label, node, outlet);
-                        continue;
-                    };
-                    egress
-                } else {
-                    let (first, choices) = self.route.towards(label.dst);
-                    match choices {
-                        1 => first,
-                        _ => first + choose(&label, self.salt, choices),
-                    }
-                };
-                let turn = mix64(at.0 ^ self.salt.0) & turns;
-                let index = scratch.arrivals.len();
-                scratch.order.push(order_key(at.0 - start.0, ingress, turn, index));
-                scratch.arrivals.push(Arrival { label, egress });
+                count += 1;
+                if route(at, label).is_none() {
+                    count -= 1;
+                    lose_unroutable(at, Label { ingress: ingress as u16, ..label }, node, outlet);
+                }
             }
         }
-        assert!(scratch.arrivals.len() < 1 << INDEX_BITS, "too many arrivals in one window");
-        scratch.order.sort_unstable();
+        count
+    }
+
+    /// The port by which a packet leaves, as far as it can be said before its time has come; `None` if there is
+    /// no way. A switch without steering always has one.
+    #[inline(always)]
+    fn egress<const STEERED: bool>(&self, label: &Label) -> Option<u16> {
+        if STEERED {
+            let steering = self.steering.as_ref().expect("a steered switch has steering");
+            return steering.early(&self.route, self.salt, label);
+        }
+        let (first, choices) = self.route.towards(label.dst);
+        Some(match choices {
+            1 => first,
+            _ => first + choose(label, self.salt, choices),
+        })
     }
 }
 
-/// The time and the arrival behind an order key.
-#[inline]
-pub(crate) fn unpack(key: u64, start: Time, arrivals: &[Arrival]) -> (Time, Arrival) {
-    let at = Time(start.0 + (key >> (PORT_BITS + INDEX_BITS)));
-    (at, arrivals[(key & ((1 << INDEX_BITS) - 1)) as usize])
+/// What a window brings to one port.
+#[derive(Default)]
+struct Lane {
+    /// Order keys, with the places of the labels.
+    order: Vec<u64>,
+    labels: Vec<Label>,
 }
 
-/// With `RETRY`, a port may be waiting for link-level retry and not for a frame to end.
-fn run_independent<const RETRY: bool, E: Egress>(
-    mut egress: E,
+impl Lane {
+    #[inline]
+    fn add(&mut self, key: u64, label: Label) {
+        self.order.push(key | self.labels.len() as u64);
+        self.labels.push(label);
+    }
+
+    /// Runs the port of a window from `start` up to and including `last`.
+    fn run(
+        &mut self,
+        node: &mut Ports<'_>,
+        place: usize,
+        (start, last): (Time, Time),
+        sent: &mut Vec<Flying>,
+        outlet: &mut Outlet,
+    ) {
+        assert!(self.labels.len() < 1 << INDEX_BITS, "too many arrivals in one window");
+        self.order.sort_unstable();
+        let (port, busy) = (&mut node.ports[place], &mut node.busy[place]);
+        let profile = &node.profiles[port.profile as usize];
+        let plain = port.is_plain();
+        for key in self.order.drain(..) {
+            let (at, place) = unpack(key, start);
+            if plain {
+                port.serve_plain(busy, at, profile, sent);
+            } else {
+                port.serve(busy, at, profile, outlet);
+            }
+            if port.admit(at, self.labels[place], profile, outlet) && *busy == Time::NEVER {
+                *busy = port.start(at, profile);
+            }
+        }
+        self.labels.clear();
+        if plain {
+            port.serve_plain(busy, last, profile, sent);
+            outlet.send_all(port.peer, sent);
+        } else {
+            port.serve(busy, last, profile, outlet);
+        }
+    }
+}
+
+/// The time and the place behind an order key.
+#[inline]
+pub(crate) fn unpack(key: u64, start: Time) -> (Time, usize) {
+    let at = Time(start.0 + (key >> (PORT_BITS + INDEX_BITS)));
+    (at, (key & ((1 << INDEX_BITS) - 1)) as usize)
+}
+
+/// A window of a switch whose ports do not depend on each other, but whose choice among them does on what went
+/// before, or whose ports may be waiting for link-level retry and not for a frame to end.
+fn run_in_order(
+    mut egress: impl Egress,
     node: &mut Ports<'_>,
     start: Time,
     end: Time,
@@ -326,7 +449,8 @@ fn run_independent<const RETRY: bool, E: Egress>(
     outlet: &mut Outlet,
 ) {
     for &key in &scratch.order {
-        let (at, arrival) = unpack(key, start, &scratch.arrivals);
+        let (at, place) = unpack(key, start);
+        let arrival = scratch.arrivals[place];
         let Some(egress) = egress.port(at, &arrival, node, outlet) else {
             lose_unroutable(at, arrival.label, node, outlet);
             continue;
@@ -336,8 +460,7 @@ fn run_independent<const RETRY: bool, E: Egress>(
         let profile = &node.profiles[port.profile as usize];
         let busy = &mut node.busy[egress];
         port.serve(busy, at, profile, outlet);
-        if port.admit(at, arrival.label, profile, outlet)
-            && (*busy == Time::NEVER || (RETRY && port.waits()))
+        if port.admit(at, arrival.label, profile, outlet) && (*busy == Time::NEVER || port.waits())
         {
             *busy = port.start(at, profile);
         }
