@@ -74,6 +74,8 @@ counters! {
         packets,
         /// Frame bytes sent (without preamble and gap).
         bytes,
+        /// Longest egress queue, all classes together, in bytes.
+        queue_bytes_max,
         /// Packets dropped because a queue was full.
         dropped_full,
         /// Packets dropped because the shared buffer was full (counted at the ingress port).
@@ -110,8 +112,6 @@ counters! {
         credit_stalls,
         /// Credits: updates sent to the other end of the link.
         credit_updates,
-        /// Longest egress queue, all classes together, in bytes.
-        queue_bytes_max,
     }
 }
 

@@ -47,14 +47,17 @@ pub(crate) mod due {
     pub(crate) const TELEMETRY: u8 = 1 << 2;
 }
 
-/// An egress port.
+/// An egress port. In order of use: what every packet reads and writes lies in the first four cache lines.
+#[repr(C, align(64))]
 pub(crate) struct Port {
-    pub(crate) peer: Peer,
+    /// Bytes queued, by class.
+    queued: [u64; CLASSES],
     pub(crate) rate: Rate,
     /// From the end of a frame here to its end of processing at the peer.
     pub(crate) latency: Span,
-    /// Bytes queued, by class.
-    queued: [u64; CLASSES],
+    pub(crate) peer: Peer,
+    /// Index of its profile in the shard.
+    pub(crate) profile: u16,
     /// Mask of classes with packets.
     occupied: u8,
     /// Mask of classes that the peer has paused.
@@ -63,26 +66,32 @@ pub(crate) struct Port {
     pub(crate) serving: u8,
     /// See [`due`].
     pub(crate) due: u8,
-    /// Classes this port holds paused at its peer: the content of the next PFC frame.
-    pub(crate) pausing: u8,
     /// See [`special`].
     pub(crate) special: u8,
-    /// Index of its profile in the shard.
-    pub(crate) profile: u16,
+    /// Classes this port holds paused at its peer: the content of the next PFC frame.
+    pub(crate) pausing: u8,
+    queues: [Fifo<Label>; CLASSES],
+    random: Stream,
+    deficit: [u32; CLASSES],
+    pub(crate) counters: PortCounters,
     /// Weighted class whose turn it is.
     turn: u8,
-    queues: [Fifo<Label>; CLASSES],
-    deficit: [u32; CLASSES],
-    random: Stream,
     pub(crate) id: PortId,
     /// The rate it was built with.
     pub(crate) built_rate: Rate,
-    pub(crate) counters: PortCounters,
     /// Where [`special::LINK`] may be set.
     pub(crate) link: Option<Box<LinkLayer>>,
     /// What telemetry needs; only switches have it.
     sampler: Option<Box<Sampler>>,
 }
+
+const _: () = {
+    assert!(std::mem::offset_of!(Port, queues) == 64, "the first line is full");
+    assert!(
+        std::mem::offset_of!(Port, counters) <= 4 * 64 - 24,
+        "and the fourth has the counters in use"
+    );
+};
 
 impl Port {
     pub(crate) fn new(
