@@ -53,13 +53,13 @@ use config::UetConfig;
 use congestion::CongestionControl;
 use credit::oversubscription::Oversubscription;
 use credit::pacer::{Pacer, Source};
-use header::{Control, ControlType};
+use header::{Control, ControlType, UNKNOWN};
 use host_buffer::HostBuffer;
 use initiator::Destination;
 use receiver::Receiver;
 use sender::Sender;
 use ses::Ses;
-use target::Known;
+use target::{Known, RECENT};
 
 /// What can be seen of a sending context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,6 +125,8 @@ pub struct Uet<C: CongestionControl> {
     targets: u32,
     /// Receivers by source and its PDC, for packets in the SYN state.
     by_initiator: BTreeMap<(HostId, u32), Known>,
+    /// Some of these that were found last, each at a place of its own.
+    recent: [u32; RECENT],
     /// The senders' congestion control contexts.
     sources: Vec<Source>,
     by_context: BTreeMap<(HostId, u32), u32>,
@@ -169,6 +171,7 @@ impl<C: CongestionControl> Uet<C> {
             free_receivers: Vec::new(),
             targets: 0,
             by_initiator: BTreeMap::new(),
+            recent: [UNKNOWN; RECENT],
             sources: Vec::new(),
             by_context: BTreeMap::new(),
             pacer: Pacer::default(),

@@ -14,6 +14,9 @@ use crate::uet::sender::State;
 use crate::uet::ses::Later;
 use crate::uet::{Uet, guaranteed, ses, timer};
 
+/// Receivers that are looked at before the table of all.
+pub(super) const RECENT: usize = 16;
+
 /// What a target knows of an initiator's PDC.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
@@ -107,6 +110,25 @@ impl<C: CongestionControl> Uet<C> {
 
     /// The receiver for a packet in the SYN state.
     fn accept(&mut self, cx: &mut HostCx<'_>, packet: &Packet, data: &Data) -> Option<u32> {
+        // Packets of one context follow each other, so the last ones are looked at first.
+        let place = (packet.src.0 ^ data.spdcid) as usize % RECENT;
+        let recent = self.recent[place];
+        let is_known = self.receivers.get(recent as usize).is_some_and(|receiver| {
+            (receiver.open && !receiver.is_return)
+                && receiver.src == packet.src
+                && receiver.spdcid == data.spdcid
+                && receiver.start == data.start_psn
+        });
+        if is_known {
+            return Some(recent);
+        }
+        let number = self.accept_unknown(cx, packet, data)?;
+        self.recent[place] = number;
+        Some(number)
+    }
+
+    /// The same, by the table of all initiators.
+    fn accept_unknown(&mut self, cx: &mut HostCx<'_>, packet: &Packet, data: &Data) -> Option<u32> {
         let key = (packet.src, data.spdcid);
         match self.by_initiator.get(&key).copied() {
             Some(known) if known.start == data.start_psn && known.open => {
