@@ -3,6 +3,9 @@
 # from the first window to the last, and prints them per packet-hop. The same work is timed by
 # `cargo bench --package ultraloom-tests --bench hops` as permutation/128x2MB. Needs valgrind. The count
 # does not depend on the machine's load.
+#
+# With --check it fails if there are more than 5 % more than the stored figure says, which holds for the compiler
+# that it names; --store stores a new one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "SKIP instruction count: valgrind is not installed"; exit 0; }
@@ -22,4 +25,20 @@ valgrind --tool=callgrind --toggle-collect='fabric::run::Run*execute*' --callgri
   --threads 1 --output json --out "$work/run" >"$work/json" 2>"$work/log"
 instructions=$(awk '/^(summary|totals):/ {print $2; exit}' "$work/out")
 hops=$(grep -m1 -o '"hops": *[0-9]*' "$work/json" | grep -o '[0-9]*')
-echo "instructions $instructions, packet-hops $hops, $((instructions / hops)) instructions a packet-hop"
+each=$((instructions / hops))
+echo "instructions $instructions, packet-hops $hops, $each instructions a packet-hop"
+
+stored=results/baselines/instructions.txt
+compiler=$(rustc --version)
+case "${1:-}" in
+  --store) printf '%s\n%s\n' "$compiler" "$each" >"$stored" ;;
+  --check)
+    { read -r known; read -r before; } <"$stored"
+    if [ "$known" != "$compiler" ]; then
+      echo "SKIP comparison: the stored figure was taken with $known, this is $compiler"
+    elif [ $((each * 100)) -gt $((before * 105)) ]; then
+      echo "more than 5 % above the stored $before: mend it, or say why and store it (tests/instructions.sh --store)" >&2
+      exit 1
+    fi
+    ;;
+esac

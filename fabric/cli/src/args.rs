@@ -25,6 +25,8 @@ pub enum Command {
     Run(Run),
     /// Run the fidelity table: our figures beside recorded ones of the reference simulators.
     Validate(Validate),
+    /// Measure the engine's speed on this machine.
+    Bench(Bench),
 }
 
 /// Arguments of `run`.
@@ -52,6 +54,38 @@ pub struct Run {
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Only cases with this in their name.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Also cases that take long or much memory.
+    #[arg(long)]
+    pub large: bool,
+    /// Runs of each case; the median counts.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub runs: u64,
+    /// Threads of the engine [default: 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+    /// Store the result.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Compare with a stored result; exit code 1 if a case is slower.
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Share of speed that a case may have lost and not be called slower.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    pub tolerance: f64,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+    /// Run this case here and print its summary.
+    #[arg(long, value_name = "CASE", hide = true)]
+    pub only: Option<String>,
 }
 
 /// Arguments of `validate`.

@@ -5,10 +5,11 @@
 //! - [`scenario`]: TOML to checked data; [`error`]: errors that show their place;
 //!   [`csv_file`]: tables with places
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: the engine
-//! - [`validate`](mod@validate): the fidelity table
+//! - [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
+pub mod bench;
 pub mod captures;
 pub mod csv_file;
 pub mod error;
@@ -38,6 +39,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let code = match cli.command {
         Some(Command::Run(arguments)) => run(&arguments),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
+        Some(Command::Bench(arguments)) => bench::bench(&arguments),
         None => run(&Run::default()),
     };
     match code {

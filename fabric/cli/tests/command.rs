@@ -549,3 +549,30 @@ fn files_of_the_ns3_model_are_played() {
     assert!(message.contains("spine 9 is not there; the fabric has 2"), "{message}");
     assert!(message.contains("paths.csv:6"), "{message}");
 }
+
+/// `bench` measures, stores and compares; a result that nobody reaches makes it exit with 1.
+#[test]
+fn bench_stores_and_compares() {
+    let place = Place::new("bench");
+    let message = place.refused(&["bench", "--filter", "no-such"]);
+    assert!(message.contains("no case has `no-such` in its name") && message.contains("incast"));
+    let few = ["bench", "--filter", "incast", "--runs", "1"];
+    let output = place.ultraloom(&[&few[..], &["--save", "b.json"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("incast-127x2MB") && text.contains("M hops/s"), "{text}");
+    let stored = std::fs::read_to_string(place.0.join("b.json")).unwrap();
+    let mut report: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    assert!(report["cases"][0]["hops"].as_u64() > Some(1_000_000));
+    report["cases"][0]["hops_per_s"] = 1e12.into();
+    place.file("fast.json", &report.to_string());
+    let output = place.ultraloom(&[&few[..], &["--against", "fast.json"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("/ stored"));
+    place.file("wrong.json", "[]");
+    let message = place.refused(&["bench", "--against", "wrong.json"]);
+    assert!(
+        message.contains("wrong.json: it is no result of `ultraloom bench --save`"),
+        "{message}"
+    );
+}
