@@ -2,7 +2,8 @@
 //!
 //! Slots are reused last-in-first-out, so that the hot part of the arena is as large as the number
 //! of packets in the shard and stays in cache. The arena grows to the high-water mark and never
-//! shrinks: after warm-up nothing allocates.
+//! shrinks: after warm-up nothing allocates. It grows by chunks, so that nothing is ever copied and no room is
+//! kept that nobody needs.
 
 use crate::packet::Packet;
 use crate::telemetry::Telemetry;
@@ -10,13 +11,53 @@ use crate::telemetry::Telemetry;
 /// Index of a packet in its shard's arena.
 pub(crate) type Slot = u32;
 
+/// Packets of a chunk: 256 KiB.
+const CHUNK: usize = 1 << 12;
+
+/// Items by slot, in chunks.
+struct Chunks<T>(Vec<Vec<T>>);
+
+impl<T: Copy + Default> Chunks<T> {
+    /// Adds an item behind all others.
+    #[cold]
+    fn push(&mut self, item: T) {
+        if self.0.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.0.push(Vec::with_capacity(CHUNK));
+        }
+        if let Some(chunk) = self.0.last_mut() {
+            chunk.push(item);
+        }
+    }
+
+    fn len(&self) -> usize {
+        let Some((last, full)) = self.0.split_last() else { return 0 };
+        full.len() * CHUNK + last.len()
+    }
+
+    #[inline]
+    fn get(&self, slot: Slot) -> &T {
+        &self.0[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    #[inline]
+    fn get_mut(&mut self, slot: Slot) -> &mut T {
+        &mut self.0[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+}
+
+impl<T> Default for Chunks<T> {
+    fn default() -> Chunks<T> {
+        Chunks(Vec::new())
+    }
+}
+
 /// A slab of packets.
 #[derive(Default)]
 pub(crate) struct Arena {
-    packets: Vec<Packet>,
+    packets: Chunks<Packet>,
     free: Vec<Slot>,
     /// Records of packets, by slot; as long as there is none it is empty.
-    telemetry: Vec<Telemetry>,
+    telemetry: Chunks<Telemetry>,
 }
 
 impl Arena {
@@ -24,7 +65,7 @@ impl Arena {
     #[inline]
     pub(crate) fn insert(&mut self, packet: Packet) -> Slot {
         if let Some(slot) = self.free.pop() {
-            self.packets[slot as usize] = packet;
+            *self.packets.get_mut(slot) = packet;
             slot
         } else {
             self.packets.push(packet);
@@ -36,37 +77,40 @@ impl Arena {
     #[inline]
     pub(crate) fn take(&mut self, slot: Slot) -> Packet {
         self.free.push(slot);
-        self.packets[slot as usize]
+        *self.packets.get(slot)
     }
 
     /// The packet in `slot`, which stays there.
     pub(crate) fn get(&self, slot: Slot) -> &Packet {
-        &self.packets[slot as usize]
+        self.packets.get(slot)
     }
 
     /// One word of the packet in `slot`; reading it brings the packet into the cache.
     #[inline]
     pub(crate) fn peek(&self, slot: Slot) -> u32 {
-        self.packets[slot as usize].psn
+        self.packets.get(slot).psn
     }
 
     /// The records of the packet in `slot`.
     pub(crate) fn telemetry(&self, slot: Slot) -> Telemetry {
-        self.telemetry.get(slot as usize).copied().unwrap_or_default()
+        if self.telemetry.len() <= slot as usize {
+            return Telemetry::default();
+        }
+        *self.telemetry.get(slot)
     }
 
     /// The same, to be changed.
     pub(crate) fn telemetry_mut(&mut self, slot: Slot) -> &mut Telemetry {
-        if self.telemetry.len() <= slot as usize {
-            self.telemetry.resize(self.packets.len(), Telemetry::default());
+        while self.telemetry.len() <= slot as usize {
+            self.telemetry.push(Telemetry::default());
         }
-        &mut self.telemetry[slot as usize]
+        self.telemetry.get_mut(slot)
     }
 
     /// Whether any packet had records so far.
     #[inline]
     pub(crate) fn has_telemetry(&self) -> bool {
-        !self.telemetry.is_empty()
+        !self.telemetry.0.is_empty()
     }
 
     /// Packets stored.
