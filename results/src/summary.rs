@@ -143,6 +143,9 @@ pub struct EngineFigures {
     pub windows: u64,
     /// Most packets in the fabric at once.
     pub packets_in_flight_max: u64,
+    /// Memory that was forecast, in bytes.
+    #[serde(default)]
+    pub forecast_rss_bytes: u64,
     /// Time of running, without building, in seconds.
     pub wall_s: f64,
     /// Packet-hops a second of it.
@@ -183,6 +186,8 @@ pub struct Context {
     pub wall_s: f64,
     /// Most memory of the process so far.
     pub peak_rss_bytes: u64,
+    /// Memory that was forecast.
+    pub forecast_rss_bytes: u64,
     /// Threads.
     pub threads: u64,
     /// Shards.
@@ -288,6 +293,7 @@ fn engine(record: &RunRecord, context: &Context) -> EngineFigures {
         wall_s: context.wall_s,
         hops_per_s: work.hops as f64 / context.wall_s.max(1e-9),
         peak_rss_bytes: context.peak_rss_bytes,
+        forecast_rss_bytes: context.forecast_rss_bytes,
         threads: context.threads,
         shards: context.shards,
     }
@@ -320,6 +326,7 @@ impl EngineFigures {
         self.wall_s += other.wall_s;
         self.hops_per_s = self.hops as f64 / self.wall_s.max(1e-9);
         self.peak_rss_bytes = self.peak_rss_bytes.max(other.peak_rss_bytes);
+        self.forecast_rss_bytes = self.forecast_rss_bytes.max(other.forecast_rss_bytes);
         self.threads = other.threads;
         self.shards = other.shards;
     }

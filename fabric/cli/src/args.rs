@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fabric::units::parse_bytes;
 
 /// Packet-level emulation of Ultra Ethernet fabrics.
 #[derive(Debug, Parser)]
@@ -47,6 +48,9 @@ pub struct Run {
     /// Parts the fabric is cut into; changes speed, never results [default: one a thread].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub shards: Option<u64>,
+    /// Refuse what would need more memory than this, like 8GiB; runs forecast it before they start.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
     /// Folder for records, summary and plots; must not exist, or be empty [default:
     /// results/runs/NAME, numbered if taken].
     #[arg(long, value_name = "DIR")]

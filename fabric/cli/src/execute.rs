@@ -27,6 +27,7 @@ use workloads::{AnyProgram, Workload as Programs};
 use crate::args::Output;
 use crate::captures::CaptureSet;
 use crate::error::UserError;
+use crate::forecast;
 use crate::prepare::Prepared;
 use crate::progress::Display;
 use crate::scenario::model::{Scenario, Variant, Workload};
@@ -208,6 +209,7 @@ fn run_one(
     context.wall_s = start.elapsed().as_secs_f64();
     drop(display);
     context.peak_rss_bytes = peak_rss_bytes();
+    context.forecast_rss_bytes = forecast::forecast(prepared, workload);
     let ideal = Ideal::new(&prepared.graph, prepared.behaviour.fabric.host_latency);
     let of = |message: &MessageRecord| ideal.completion(message.src, message.dst, message.bytes);
     let names = record.deadlock.iter().map(|port| {

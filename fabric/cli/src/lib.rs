@@ -6,6 +6,7 @@
 //!   [`csv_file`]: tables with places
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: the engine
 //! - [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
+//! - [`forecast`]: memory, before a run
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
@@ -14,6 +15,7 @@ pub mod captures;
 pub mod csv_file;
 pub mod error;
 pub mod execute;
+pub mod forecast;
 pub mod output;
 pub mod prepare;
 pub mod progress;
@@ -58,6 +60,9 @@ pub fn main(cli: Cli) -> ExitCode {
 pub fn run(arguments: &Run) -> Result<ExitCode, UserError> {
     let scenario = scenario::load(arguments.scenario.as_deref(), &arguments.sets, arguments.seed)?;
     let prepared = execute::prepare(&scenario)?;
+    if let Some(limit) = arguments.memory {
+        forecast::check(&scenario, &prepared, limit)?;
+    }
     let folder = output::Folder::prepare(arguments.out.as_deref(), &scenario.name)?;
     // Without a handler Ctrl-C ends the process as usual.
     let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));

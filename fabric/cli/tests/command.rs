@@ -576,3 +576,28 @@ fn bench_stores_and_compares() {
         "{message}"
     );
 }
+
+/// A run that would need more memory than it may is refused before it starts; one that fits tells its forecast.
+#[test]
+fn memory_is_forecast() {
+    let place = Place::new("memory");
+    place.file("small.toml", SMALL);
+    let message = place.refused(&["run", "small.toml", "--memory", "4 MiB"]);
+    assert!(message.contains("the run would need about 1"), "{message}");
+    assert!(message.contains("`--memory` allows 4 MiB"), "{message}");
+    let output = place.ultraloom(&[
+        "run",
+        "small.toml",
+        "--memory",
+        "1GiB",
+        "--output",
+        "json",
+        "--out",
+        "o",
+    ]);
+    assert!(output.status.success());
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let engine = &summary["variants"][0]["engine"];
+    assert!(engine["forecast_rss_bytes"].as_u64() > Some(10 << 20));
+    assert_eq!(place.ultraloom(&["run", "--memory", "much"]).status.code(), Some(2));
+}

@@ -36,6 +36,7 @@ use workloads::poisson::{Arrivals, Sizes, poisson};
 use workloads::{all_to_all, flows, ns3_flows, patterns, ring};
 
 use crate::error::{Source, UserError};
+use crate::forecast::Traffic;
 use crate::scenario::model::{
     File, FlowSizes, Profile, Ranks, Topology, TopologyKind, Variant, Workload, WorkloadKind,
 };
@@ -196,6 +197,48 @@ impl Prepared {
             FlowSizes::WebSearch => Sizes::websearch(),
             FlowSizes::Fixed(bytes) => Sizes::fixed(*bytes),
             FlowSizes::File(file) => self.sizes[&file.path].clone(),
+        }
+    }
+
+    /// A workload as far as the memory of its run depends on it.
+    pub fn traffic(&self, workload: &Workload) -> Traffic {
+        let hosts = u64::from(self.graph.hosts);
+        let ranks = |ranks: &Ranks| ranks.count.map_or(hosts, u64::from);
+        let flows = |count: u64, bytes: u64| Traffic {
+            messages: count,
+            at_once: count,
+            bytes,
+            pairs: count,
+        };
+        match &workload.kind {
+            WorkloadKind::Matrix(file) => {
+                let connections = &self.matrices[&file.path].connections;
+                let bytes: u64 = connections.iter().map(|flow| flow.bytes).sum();
+                let count = connections.len() as u64;
+                flows(count, bytes / count.max(1))
+            }
+            WorkloadKind::Permutation { bytes, .. } => flows(hosts, *bytes),
+            WorkloadKind::Incast { bytes, senders, .. } => {
+                flows(senders.map_or(hosts - 1, u64::from), *bytes)
+            }
+            WorkloadKind::Poisson { sizes, load, duration, .. } => {
+                let mean = self.flow_sizes(sizes).mean();
+                let offered = self.graph.links[0].rate.bytes_in(*duration) as f64 * load;
+                let count = (offered / mean) as u64 * hosts;
+                Traffic { at_once: count.min(4 * hosts), ..flows(count, mean as u64) }
+            }
+            WorkloadKind::AllReduce { bytes, ranks: asked } => {
+                let ranks = ranks(asked);
+                let chunk = bytes.div_ceil(ranks);
+                let messages = 2 * ranks * ranks.saturating_sub(1);
+                Traffic { messages, at_once: ranks, bytes: chunk, pairs: ranks }
+            }
+            WorkloadKind::AllToAll { bytes, window, ranks: asked } => {
+                let ranks = ranks(asked);
+                let messages = ranks * ranks.saturating_sub(1);
+                let at_once = ranks * u64::from(*window);
+                Traffic { at_once: at_once.min(messages), ..flows(messages, *bytes) }
+            }
         }
     }
 
