@@ -1,31 +1,15 @@
 //! `ultraloom validate` as a user types it.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod place;
 
+use std::path::Path;
+use std::process::Output;
+
+use place::Place;
 use serde_json::Value;
 
-/// A folder of its own for each test, removed at its end.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Place {
-        let folder = std::env::temp_dir().join(format!("ultraloom-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Place(folder)
-    }
-
-    fn validate(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ultraloom"));
-        command.current_dir(&self.0).arg("validate").args(arguments).output().expect("it starts")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn validate(place: &Place, arguments: &[&str]) -> Output {
+    place.ultraloom(&[&["validate"], arguments].concat())
 }
 
 fn json(output: &Output) -> Value {
@@ -54,8 +38,10 @@ fn checks(value: &Value) -> Vec<(String, f64, bool)> {
 #[test]
 fn single_flows_agree() {
     let place = Place::new("validate-one");
-    let output = place
-        .validate(&["--filter", "one_2MB", "--output", "json", "--seeds", "2", "--out", "kept"]);
+    let output = validate(
+        &place,
+        &["--filter", "one_2MB", "--output", "json", "--seeds", "2", "--out", "kept"],
+    );
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let value = json(&output);
     assert_eq!((&value["agrees"], &value["seeds"]), (&Value::Bool(true), &Value::from(2)));
@@ -74,7 +60,7 @@ fn single_flows_agree() {
 fn a_permutation_and_an_incast_agree() {
     let place = Place::new("validate-some");
     for row in ["perm128_s1_2MB 400 nscc reps", "incast8_1MB_128 400 nscc mixed"] {
-        let output = place.validate(&["--filter", row]);
+        let output = validate(&place, &["--filter", row]);
         let text = String::from_utf8(output.stdout).expect("text");
         assert_eq!(output.status.code(), Some(0), "{text}");
         for compared in ["mean, us", "tail, us", "retransmissions"] {
@@ -93,11 +79,11 @@ fn wrong_figures_differ() {
         pair_same_tor_2MB_128,400,nscc mixed,1,44.8,44.8,0\n";
     std::fs::write(place.0.join("wrong.csv"), text).expect("a file");
     let arguments = ["--reference", "wrong.csv", "--output", "json", "--seeds", "1"];
-    let output = place.validate(&arguments);
+    let output = validate(&place, &arguments);
     assert_eq!(output.status.code(), Some(1));
     let verdicts: Vec<bool> = checks(&json(&output)).iter().map(|(_, _, agrees)| *agrees).collect();
     assert_eq!(verdicts, [true, false]);
-    let markdown = place.validate(&["--reference", "wrong.csv", "--output", "markdown"]);
+    let markdown = validate(&place, &["--reference", "wrong.csv", "--output", "markdown"]);
     let text = String::from_utf8(markdown.stdout).expect("text");
     assert!(
         text.contains("1 of 2 rows agree") && text.contains("|---") && text.contains("DIFFERS")
@@ -115,7 +101,7 @@ fn published_results_are_run() {
     }
     let data = data.display().to_string();
     let filter = ["--filter", "uec_connreuse", "--seeds", "1", "--output", "json"];
-    let output = place.validate(&[&["--data", &data][..], &filter].concat());
+    let output = validate(&place, &[&["--data", &data][..], &filter].concat());
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(checks(&json(&output)).len(), 12);
 }
@@ -133,7 +119,7 @@ fn mistakes_are_named() {
         (&["--data", "nowhere"], "--data takes the folder above data/uet-htsim"),
         (&["--seeds", "0"], "0 is not in 1..=1000"),
     ] {
-        let output = place.validate(arguments);
+        let output = validate(&place, arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(output.stdout.is_empty() && text.contains(message), "{text}");
