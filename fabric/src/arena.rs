@@ -63,12 +63,12 @@ pub(crate) struct Arena {
 impl Arena {
     /// Stores a packet.
     #[inline]
-    pub(crate) fn insert(&mut self, packet: Packet) -> Slot {
+    pub(crate) fn insert(&mut self, packet: &Packet) -> Slot {
         if let Some(slot) = self.free.pop() {
-            *self.packets.get_mut(slot) = packet;
+            *self.packets.get_mut(slot) = *packet;
             slot
         } else {
-            self.packets.push(packet);
+            self.packets.push(*packet);
             (self.packets.len() - 1) as Slot
         }
     }

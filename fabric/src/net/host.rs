@@ -290,7 +290,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             let poll =
                 |endpoint: &mut E, cx: &mut HostCx<'_>| endpoint.poll_send(cx, place as u8, paused);
             match self.with_endpoint(now, poll) {
-                Send::Packet(packet) => {
+                Send::Packet(ref packet) => {
                     debug_assert_eq!(packet.class.bit() & paused, 0, "a paused class sent");
                     let records = &self.telemetry;
                     node.busy[place] = transmit(now, packet, records, node, place, outlet);
@@ -342,7 +342,7 @@ pub(crate) fn after_frame(now: Time, busy: Time) -> Time {
 #[inline]
 fn transmit(
     now: Time,
-    packet: Packet,
+    packet: &Packet,
     telemetry: &Telemetry,
     node: &mut Ports<'_>,
     place: usize,

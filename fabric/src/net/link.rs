@@ -373,7 +373,7 @@ impl Port {
         };
         packet.body[..CLASSES].copy_from_slice(&credits.update());
         self.counters.credit_updates += 1;
-        let label = outlet.create(packet);
+        let label = outlet.create(&packet);
         outlet.send(self.peer, now + self.latency, label);
     }
 

@@ -96,10 +96,10 @@ impl Outlet {
 
     /// Stores a packet made here.
     #[inline]
-    pub(crate) fn create(&mut self, packet: Packet) -> Label {
+    pub(crate) fn create(&mut self, packet: &Packet) -> Label {
         self.tally.created += 1;
         let slot = self.arena.insert(packet);
-        Label::new(&packet, slot)
+        Label::new(packet, slot)
     }
 
     /// Puts a packet on the wire to `peer`, where it arrives `at`.
@@ -178,12 +178,12 @@ impl Outlet {
     pub(crate) fn receive(&mut self, mail: &mut Mail) {
         self.tally.mailed_in += mail.stamps.len() as u64;
         let mut telemetry = mail.telemetry.drain(..);
-        for (&(at, port), &packet) in mail.stamps.iter().zip(&mail.packets) {
+        for (&(at, port), packet) in mail.stamps.iter().zip(&mail.packets) {
             let slot = self.arena.insert(packet);
             if let Some(telemetry) = telemetry.next() {
                 *self.arena.telemetry_mut(slot) = telemetry;
             }
-            self.fly(port, at, Label::new(&packet, slot));
+            self.fly(port, at, Label::new(packet, slot));
         }
         drop(telemetry);
         mail.stamps.clear();

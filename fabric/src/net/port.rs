@@ -269,7 +269,7 @@ impl Port {
             ..Packet::default()
         };
         packet.body[0] = u64::from(self.pausing);
-        let label = outlet.create(packet);
+        let label = outlet.create(&packet);
         self.counters.bytes += u64::from(packet.bytes);
         self.emit(now, label, outlet);
     }
