@@ -2,8 +2,8 @@
 
 use ultraloom_tests::run_on;
 
-const UEC_PERMUTATION: &str = "[topology]\nhosts = 64\n[workload]\nkind = \"permutation\"\n\
-    bytes = \"500 KB\"\n";
+const UEC_PERMUTATION: &str = "[topology]\nhosts = 288\n[workload]\nkind = \"permutation\"\n\
+    bytes = \"200 KB\"\n";
 const UEC_INCAST: &str = "profile = \"htsim\"\n[topology]\nhosts = 64\n[workload]\n\
     kind = \"incast\"\nbytes = \"100 KB\"\n";
 const ROCE_INCAST: &str = "[topology]\nhosts = 64\nbuffer = \"8 MiB\"\n[transport]\nkind = \"roce\"\n\
@@ -28,8 +28,8 @@ fn digests_do_not_depend_on_threads_or_shards() {
             run_on(text, &[], threads, shards).summary.variants[0].figures.digest.clone()
         };
         let first = digest(1, 1);
-        for threads in [1, 2, 3, 8] {
-            for shards in [1, 4, 16, 64] {
+        for threads in [1, 2, 4] {
+            for shards in [1, 16, 256] {
                 assert_eq!(
                     digest(threads, shards),
                     first,

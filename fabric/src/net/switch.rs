@@ -278,8 +278,9 @@ impl Switch {
         if lanes.len() < node.ports.len() {
             lanes.resize_with(node.ports.len(), Lane::default);
         }
-        let mut take =
-            |key: u64, arrival: Arrival| lanes[usize::from(arrival.egress)].add(key, arrival.label);
+        let mut take = |key: u64, arrival: Arrival| {
+            lanes[usize::from(arrival.egress)].0.push((key, arrival.label))
+        };
         outlet.work.events += match self.steering {
             None => self.gather::<false>(node, start, end, outlet, &mut take),
             Some(_) => self.gather::<true>(node, start, end, outlet, &mut take),
@@ -287,7 +288,7 @@ impl Switch {
         let last = Time(end.0 - 1);
         let mut next = Time::NEVER;
         for (place, lane) in scratch.lanes[..node.ports.len()].iter_mut().enumerate() {
-            if !lane.order.is_empty() || node.busy[place] <= last {
+            if !lane.0.is_empty() || node.busy[place] <= last {
                 lane.run(node, place, (start, last), &mut scratch.sent, outlet);
             }
             next = next.min(node.busy[place]).min(outlet.head(node.first + place));
@@ -382,21 +383,11 @@ impl Switch {
     }
 }
 
-/// What a window brings to one port.
+/// What a window brings to one port: order keys and labels.
 #[derive(Default)]
-struct Lane {
-    /// Order keys, with the places of the labels.
-    order: Vec<u64>,
-    labels: Vec<Label>,
-}
+struct Lane(Vec<(u64, Label)>);
 
 impl Lane {
-    #[inline]
-    fn add(&mut self, key: u64, label: Label) {
-        self.order.push(key | self.labels.len() as u64);
-        self.labels.push(label);
-    }
-
     /// Runs the port of a window from `start` up to and including `last`.
     fn run(
         &mut self,
@@ -406,23 +397,21 @@ impl Lane {
         sent: &mut Vec<Flying>,
         outlet: &mut Outlet,
     ) {
-        assert!(self.labels.len() < 1 << INDEX_BITS, "too many arrivals in one window");
-        self.order.sort_unstable();
+        self.0.sort_unstable_by_key(|arrival| arrival.0);
         let (port, busy) = (&mut node.ports[place], &mut node.busy[place]);
         let profile = &node.profiles[port.profile as usize];
         let plain = port.is_plain();
-        for key in self.order.drain(..) {
-            let (at, place) = unpack(key, start);
+        for (key, label) in self.0.drain(..) {
+            let (at, _) = unpack(key, start);
             if plain {
                 port.serve_plain(busy, at, profile, sent);
             } else {
                 port.serve(busy, at, profile, outlet);
             }
-            if port.admit(at, self.labels[place], profile, outlet) && *busy == Time::NEVER {
+            if port.admit(at, label, profile, outlet) && *busy == Time::NEVER {
                 *busy = port.start(at, profile);
             }
         }
-        self.labels.clear();
         if plain {
             port.serve_plain(busy, last, profile, sent);
             outlet.send_all(port.peer, sent);
