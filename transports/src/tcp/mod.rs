@@ -60,6 +60,8 @@ pub struct Tcp {
     by_name: BTreeMap<Name, u32>,
     /// Connections without a message, by destination.
     idle: BTreeMap<HostId, Vec<u32>>,
+    /// Messages to hosts to which no port is free, until a connection is idle.
+    waiting: BTreeMap<HostId, VecDeque<Message>>,
     /// Connections to ask for a segment, in turn.
     ready: VecDeque<u32>,
     /// Answers that the stack gave at once, until the NIC is free.
@@ -87,6 +89,7 @@ impl Tcp {
             connections: Vec::new(),
             by_name: BTreeMap::new(),
             idle: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             ready: VecDeque::new(),
             answers: VecDeque::new(),
         }
@@ -114,17 +117,25 @@ impl Tcp {
         idle.iter().rposition(suits).map(|place| idle.remove(place))
     }
 
-    /// A new connection to `peer`, from a port that no other to it has.
-    fn connect(&mut self, peer: HostId, buffer: u32) -> u32 {
+    /// A new connection to `peer`, from a port that no other to it has; `None` if there is none.
+    fn connect(&mut self, peer: HostId, buffer: u32) -> Option<u32> {
         let first = self.random.below(PORTS);
         let ports = (0..PORTS).map(|offset| FIRST_PORT + ((first + offset) % PORTS) as u16);
         let free = |port: &u16| !self.by_name.contains_key(&(peer, *port, true));
-        let port = ports.into_iter().find(free).expect("a host has fewer messages to another");
+        let port = ports.into_iter().find(free)?;
         let flow = self.random.bits();
         let control = control(self.config.control);
         let context = self.interface.context();
         let connection = Connection::client(peer, port, flow, buffer, control, context);
-        self.add((peer, port, true), connection)
+        Some(self.add((peer, port, true), connection))
+    }
+
+    /// A connection whose message is done takes the next one that waits, or is idle.
+    fn next_message(&mut self, peer: HostId, number: u32) {
+        match self.waiting.get_mut(&peer).and_then(VecDeque::pop_front) {
+            Some(message) => self.connections[number as usize].post(message),
+            None => self.idle.entry(peer).or_default().push(number),
+        }
     }
 
     /// The connection that a packet belongs to; its first one opens it.
@@ -188,9 +199,10 @@ impl Tcp {
 impl Endpoint for Tcp {
     fn on_post(&mut self, _: &mut HostCx<'_>, message: Message) {
         let buffer = self.config.buffer_for(message.bytes);
-        let number = match self.idle(message.dst, buffer) {
-            Some(number) => number,
-            None => self.connect(message.dst, buffer),
+        let found = self.idle(message.dst, buffer).or_else(|| self.connect(message.dst, buffer));
+        let Some(number) = found else {
+            self.waiting.entry(message.dst).or_default().push_back(message);
+            return;
         };
         self.connections[number as usize].post(message);
         self.kick(number);
@@ -221,8 +233,8 @@ impl Endpoint for Tcp {
             cx.completions.push(Completion::Received { message, src: packet.src });
         }
         if let Some(message) = connection.refill() {
-            self.idle.entry(packet.src).or_default().push(number);
             cx.completions.push(Completion::Sent { slot: message.slot });
+            self.next_message(packet.src, number);
         }
         self.kick(number);
     }

@@ -90,6 +90,18 @@ fn messages_do_not_wait_for_each_other() {
     assert_eq!(order, [2, 1]);
 }
 
+/// More messages to one host than there are ports wait for a connection, and all arrive.
+#[test]
+fn messages_wait_for_a_port() {
+    let mut bench = bench(TcpConfig { buffer: 4_096, ..config() }, |_, _| Fate::Arrive);
+    let count = PORTS + 10;
+    (0..count).for_each(|id| bench.post(0, message(id, 1, 10)));
+    assert!(bench.run(FOREVER));
+    assert_eq!(received(&bench).len(), count as usize);
+    let handshakes = bench.sent.iter().filter(|sent| sent.1.kind == Kind::Control).count();
+    assert!(handshakes >= 2 * PORTS as usize);
+}
+
 /// From two segments the window doubles each round trip until it covers the line.
 #[test]
 fn slow_start_doubles_each_round_trip() {
