@@ -281,10 +281,7 @@ impl Switch {
         let mut take = |key: u64, arrival: Arrival| {
             lanes[usize::from(arrival.egress)].0.push((key, arrival.label))
         };
-        outlet.work.events += match self.steering {
-            None => self.gather::<false>(node, start, end, outlet, &mut take),
-            Some(_) => self.gather::<true>(node, start, end, outlet, &mut take),
-        };
+        outlet.work.events += self.collect(node, start, end, outlet, &mut take);
         let last = Time(end.0 - 1);
         let mut next = Time::NEVER;
         for (place, lane) in scratch.lanes[..node.ports.len()].iter_mut().enumerate() {
@@ -310,17 +307,29 @@ impl Switch {
             order.push(key | arrivals.len() as u64);
             arrivals.push(arrival);
         };
-        match self.steering {
-            None => self.gather::<false>(node, start, end, outlet, &mut take),
-            Some(_) => self.gather::<true>(node, start, end, outlet, &mut take),
-        };
+        self.collect(node, start, end, outlet, &mut take);
         assert!(arrivals.len() < 1 << INDEX_BITS, "too many arrivals in one window");
         order.sort_unstable();
     }
 
     /// Takes the window's arrivals off the wires, routes them, and hands them to `take` with their order keys;
-    /// returns how many there were. Only a switch with steering is `STEERED`; all others look at their rule
-    /// and nothing else.
+    /// returns how many there were.
+    #[inline]
+    fn collect(
+        &self,
+        node: &mut Ports<'_>,
+        start: Time,
+        end: Time,
+        outlet: &mut Outlet,
+        take: &mut impl FnMut(u64, Arrival),
+    ) -> u64 {
+        match self.steering {
+            None => self.gather::<false>(node, start, end, outlet, take),
+            Some(_) => self.gather::<true>(node, start, end, outlet, take),
+        }
+    }
+
+    /// The same. Only a switch with steering is `STEERED`; all others look at their rule and nothing else.
     fn gather<const STEERED: bool>(
         &self,
         node: &mut Ports<'_>,

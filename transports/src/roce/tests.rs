@@ -365,6 +365,28 @@ fn a_lost_request_is_reported() {
     assert_eq!((bench.counters(1).nacks, bench.counters(0).timeouts), (1, 0));
 }
 
+/// A host that never answers: after the retries every read of the queue pair fails, and later ones at once.
+#[test]
+fn reads_are_given_up() {
+    let timeout = Timeout { after: Span::from_micros(50), few: None, retries: Some(2) };
+    let config = RoceConfig { timeout: Some(timeout), ..reading() };
+    let mut bench = bench(config, |_, _| Fate::Lose);
+    bench.post(0, message(0, 1, 3_000));
+    bench.post(0, message(1, 1, 3_000));
+    assert!(bench.run(FOREVER));
+    bench.post(0, message(2, 1, 3_000));
+    let failed: Vec<u32> = bench
+        .completed
+        .iter()
+        .filter_map(|(_, _, completion)| match completion {
+            Completion::Failed { slot } => Some(*slot),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failed, [0, 1, 2]);
+    assert_eq!((bench.counters(0).timeouts, bench.counters(0).qp_errors), (3, 1));
+}
+
 /// Marked data is notified to the host that sends it, which slows down.
 #[test]
 fn marks_slow_a_read_down() {
