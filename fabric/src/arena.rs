@@ -17,7 +17,7 @@ const CHUNK: usize = 1 << 12;
 /// Items by slot, in chunks.
 struct Chunks<T>(Vec<Vec<T>>);
 
-impl<T: Copy + Default> Chunks<T> {
+impl<T> Chunks<T> {
     /// Adds an item behind all others.
     #[cold]
     fn push(&mut self, item: T) {

@@ -19,9 +19,8 @@ impl<T: Copy> Fifo<T> {
     /// Adds at the back.
     #[inline]
     pub(crate) fn push(&mut self, item: T) {
-        if self.items.len() == self.items.capacity() && self.head * 2 >= self.items.len() {
-            self.items.drain(..self.head);
-            self.head = 0;
+        if self.items.len() == self.items.capacity() {
+            self.shift();
         }
         self.items.push(item);
     }
@@ -29,11 +28,20 @@ impl<T: Copy> Fifo<T> {
     /// Adds several at the back.
     #[inline]
     pub(crate) fn extend(&mut self, items: &[T]) {
-        if self.items.len() + items.len() > self.items.capacity() && self.head > 0 {
+        if self.items.len() + items.len() > self.items.capacity() {
+            self.shift();
+        }
+        self.items.extend_from_slice(items);
+    }
+
+    /// Moves what waits to the front, unless it is more than three times what has left: so at most three items
+    /// are moved for one that leaves, however long the queue is, and there is little room that is never used.
+    #[cold]
+    fn shift(&mut self) {
+        if self.head * 4 >= self.items.len() {
             self.items.drain(..self.head);
             self.head = 0;
         }
-        self.items.extend_from_slice(items);
     }
 
     /// Takes `count` from the front, where there are as many.

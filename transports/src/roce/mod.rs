@@ -188,8 +188,7 @@ impl Roce {
         };
         self.release_answer(cx, qp);
         let receiver = &mut self.receivers[qp as usize];
-        let echo = receiver.marked && self.config.mark_report == MarkReport::Echo;
-        receiver.marked = false;
+        let echo = receiver.acknowledge() && self.config.mark_report == MarkReport::Echo;
         cx.counters.cnps += u64::from(echo);
         let kind = match reply {
             Reply::Ack => {

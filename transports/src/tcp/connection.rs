@@ -136,7 +136,10 @@ impl Connection {
         }
         segment.framing = self.framing;
         let sent_to = *self.sent_to.get_or_insert(segment.seq);
-        let again = length > 0 && (end.wrapping_sub(sent_to) as i32) <= 0;
+        if length == 0 {
+            return false;
+        }
+        let again = (end.wrapping_sub(sent_to) as i32) <= 0;
         if !again {
             self.sent_to = Some(end);
         }

@@ -13,83 +13,76 @@ pub struct Case {
     pub reference_s: Option<f64>,
 }
 
+/// A scenario by hosts and workload, as the reference ran it.
+macro_rules! htsim {
+    ($hosts:literal, $workload:literal) => {
+        concat!(
+            "profile = \"htsim\"\n[topology]\nhosts = ",
+            $hosts,
+            "\n[transport]\nspraying = \"mixed\"\n[workload]\n",
+            $workload
+        )
+    };
+}
+
+/// A permutation of 16 MB on 128 hosts over RoCE with a congestion control.
+macro_rules! roce {
+    ($congestion:literal) => {
+        concat!(
+            "[topology]\nhosts = 128\n[transport]\nkind = \"roce\"\ncongestion = \"",
+            $congestion,
+            "\"\n[workload]\nkind = \"permutation\"\nbytes = \"16 MB\"\n"
+        )
+    };
+}
+
+const fn case(name: &'static str, scenario: &'static str, reference_s: Option<f64>) -> Case {
+    Case { name, scenario, large: false, reference_s }
+}
+
+const fn large(case: Case) -> Case {
+    Case { large: true, ..case }
+}
+
 /// All of them.
 pub const CASES: [Case; 11] = [
-    Case {
-        name: "permutation-128x16MB",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 128\n[transport]\nspraying = \"mixed\"\n\
-                   [workload]\nkind = \"permutation\"\nbytes = \"16 MB\"\n",
-        large: false,
-        reference_s: Some(5.8),
-    },
-    Case {
-        name: "permutation-1024x2MB",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 1024\n[transport]\nspraying = \"mixed\"\n\
-                   [workload]\nkind = \"permutation\"\nbytes = \"2 MB\"\n",
-        large: false,
-        reference_s: Some(13.2),
-    },
-    Case {
-        name: "permutation-8192x2MB",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 8192\n[transport]\nspraying = \"mixed\"\n\
-                   [workload]\nkind = \"permutation\"\nbytes = \"2 MB\"\n",
-        large: true,
-        reference_s: Some(212.0),
-    },
-    Case {
-        name: "permutation-65536x256KB",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 65536\n[transport]\n\
-                   spraying = \"mixed\"\n[workload]\nkind = \"permutation\"\nbytes = \"256 KB\"\n",
-        large: true,
-        reference_s: None,
-    },
-    Case {
-        name: "all-to-all-128x128KiB",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 128\n[transport]\nspraying = \"mixed\"\n\
-                   [workload]\nkind = \"all-to-all\"\nbytes = \"128 KiB\"\nwindow = 8\n",
-        large: false,
-        reference_s: Some(10.1),
-    },
-    Case {
-        name: "ring-128x64KiB",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 128\n[transport]\nspraying = \"mixed\"\n\
-                   [workload]\nkind = \"all-reduce\"\nbytes = \"8 MiB\"\n",
-        large: false,
-        reference_s: Some(6.25),
-    },
-    Case {
-        name: "incast-127x2MB",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 128\n[transport]\nspraying = \"mixed\"\n\
-                   [workload]\nkind = \"incast\"\nbytes = \"2 MB\"\n",
-        large: false,
-        reference_s: Some(0.70),
-    },
-    Case {
-        name: "one-flow-65536",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 65536\n[workload]\nkind = \"incast\"\n\
-                   senders = 1\nreceiver = 65535\nbytes = \"2 MB\"\n",
-        large: false,
-        reference_s: None,
-    },
-    Case {
-        name: "one-flow-262144",
-        scenario: "profile = \"htsim\"\n[topology]\nhosts = 262144\n[workload]\nkind = \"incast\"\n\
-                   senders = 1\nreceiver = 262143\nbytes = \"2 MB\"\n",
-        large: true,
-        reference_s: None,
-    },
-    Case {
-        name: "roce-dcqcn-128x16MB",
-        scenario: "[topology]\nhosts = 128\n[transport]\nkind = \"roce\"\n[workload]\n\
-                   kind = \"permutation\"\nbytes = \"16 MB\"\n",
-        large: false,
-        reference_s: None,
-    },
-    Case {
-        name: "roce-hpcc-128x16MB",
-        scenario: "[topology]\nhosts = 128\n[transport]\nkind = \"roce\"\ncongestion = \"hpcc\"\n\
-                   [workload]\nkind = \"permutation\"\nbytes = \"16 MB\"\n",
-        large: false,
-        reference_s: None,
-    },
+    case(
+        "permutation-128x16MB",
+        htsim!("128", "kind = \"permutation\"\nbytes = \"16 MB\"\n"),
+        Some(5.8),
+    ),
+    case(
+        "permutation-1024x2MB",
+        htsim!("1024", "kind = \"permutation\"\nbytes = \"2 MB\"\n"),
+        Some(13.2),
+    ),
+    large(case(
+        "permutation-8192x2MB",
+        htsim!("8192", "kind = \"permutation\"\nbytes = \"2 MB\"\n"),
+        Some(212.0),
+    )),
+    large(case(
+        "permutation-65536x256KB",
+        htsim!("65536", "kind = \"permutation\"\nbytes = \"256 KB\"\n"),
+        None,
+    )),
+    case(
+        "all-to-all-128x128KiB",
+        htsim!("128", "kind = \"all-to-all\"\nbytes = \"128 KiB\"\nwindow = 8\n"),
+        Some(10.1),
+    ),
+    case("ring-128x64KiB", htsim!("128", "kind = \"all-reduce\"\nbytes = \"8 MiB\"\n"), Some(6.25)),
+    case("incast-127x2MB", htsim!("128", "kind = \"incast\"\nbytes = \"2 MB\"\n"), Some(0.70)),
+    case(
+        "one-flow-65536",
+        htsim!("65536", "kind = \"incast\"\nsenders = 1\nreceiver = 65535\nbytes = \"2 MB\"\n"),
+        None,
+    ),
+    large(case(
+        "one-flow-262144",
+        htsim!("262144", "kind = \"incast\"\nsenders = 1\nreceiver = 262143\nbytes = \"2 MB\"\n"),
+        None,
+    )),
+    case("roce-dcqcn-128x16MB", roce!("dcqcn"), None),
+    case("roce-hpcc-128x16MB", roce!("hpcc"), None),
 ];

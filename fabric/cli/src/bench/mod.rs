@@ -34,10 +34,17 @@ pub fn bench(arguments: &Bench) -> Result<ExitCode, UserError> {
         .filter(|case| case.name.contains(asked) && (arguments.large || !case.large))
         .collect();
     if cases.is_empty() {
+        let large = CASES.iter().any(|case| case.name.contains(asked));
+        let beside = if large { ", but for those of --large" } else { "" };
         let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-        return Err(UserError::new(format!("no case has `{asked}` in its name"))
-            .help(format!("cases are {}; those of --large only with it", names.join(", "))));
+        return Err(UserError::new(format!("no case has `{asked}` in its name{beside}"))
+            .help(format!("cases are {}", names.join(", "))));
     }
+    if !(0.0..1.0).contains(&arguments.tolerance) {
+        let message = format!("`--tolerance` is {}; expected 0 to 1", arguments.tolerance);
+        return Err(UserError::new(message).help("0.2 lets a case lose a fifth of its speed"));
+    }
+    arguments.save.as_deref().map_or(Ok(()), report::check_place)?;
     let stored = arguments.against.as_deref().map(report::read).transpose()?;
     let mut measured = Vec::new();
     for case in cases {
@@ -48,7 +55,8 @@ pub fn bench(arguments: &Bench) -> Result<ExitCode, UserError> {
             report::progress(measured.last());
         }
     }
-    let report = Report { machine: Machine::here(), runs: arguments.runs, cases: measured };
+    let (runs, threads) = (arguments.runs, threads(arguments));
+    let report = Report { machine: Machine::here(), runs, threads, cases: measured };
     if let Some(path) = &arguments.save {
         report::write(&report, path)?;
     }
@@ -62,11 +70,16 @@ pub fn bench(arguments: &Bench) -> Result<ExitCode, UserError> {
     Ok(if slower { ExitCode::from(crate::UNFINISHED) } else { ExitCode::SUCCESS })
 }
 
+/// Threads of the engine: one unless said, because that is what the reference is compared on.
+fn threads(arguments: &Bench) -> u64 {
+    arguments.threads.unwrap_or(1)
+}
+
 /// One run of a case in a process of its own.
 fn child(case: &Case, arguments: &Bench) -> Result<Value, UserError> {
     let failed = |why: String| UserError::new(format!("the run of {} failed: {why}", case.name));
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-    let threads = arguments.threads.unwrap_or(1).to_string();
+    let threads = threads(arguments).to_string();
     let output = Command::new(program)
         .args(["bench", "--only", case.name, "--threads", &threads])
         .stdin(Stdio::null())
@@ -87,7 +100,7 @@ fn only(name: &str, arguments: &Bench) -> Result<ExitCode, UserError> {
         Source { name: format!("{name}.toml"), text: case.scenario.to_owned(), folder: None };
     let scenario = scenario::from_source(&Arc::new(source), &[], None)?;
     let prepared = execute::prepare(&scenario)?;
-    let threads = arguments.threads.unwrap_or(1);
+    let threads = threads(arguments);
     let settings =
         Settings { threads: threads as usize, shards: threads as u32, output: Output::Quiet };
     let outcome = execute::execute(&scenario, &prepared, &settings)?;

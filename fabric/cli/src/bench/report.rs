@@ -100,6 +100,8 @@ pub struct Report {
     pub machine: Machine,
     /// Runs of each case.
     pub runs: u64,
+    /// Threads of the engine.
+    pub threads: u64,
     /// The cases.
     pub cases: Vec<Measured>,
 }
@@ -124,6 +126,25 @@ pub fn read(path: &Path) -> Result<Report, UserError> {
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     serde_json::from_str(&text)
         .map_err(|error| wrong(format!("it is no result of `ultraloom bench --save`: {error}")))
+}
+
+/// Whether a report can be stored there, as far as that can be said before it is measured.
+///
+/// # Errors
+/// When there is no such folder, or a folder is there.
+pub fn check_place(path: &Path) -> Result<(), UserError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        _ if path.is_dir() => {
+            Err(UserError::new(format!("cannot write {}: it is a folder", path.display())))
+        }
+        Some(folder) if !folder.is_dir() => Err(UserError::new(format!(
+            "cannot write {}: there is no folder {}",
+            path.display(),
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Stores a report.
@@ -154,7 +175,10 @@ pub fn progress(case: Option<&Measured>) {
 /// The table for people.
 pub fn table(report: &Report, stored: Option<&Report>) -> String {
     let Machine { processor, cores } = &report.machine;
-    let mut text = format!("{processor}, {cores} cores; medians of {} runs\n\n", report.runs);
+    let Report { runs, threads, .. } = report;
+    let mut text = format!(
+        "{processor}, {cores} cores; medians of {runs} runs, engine threads: {threads}\n\n"
+    );
     let _ = write!(
         text,
         "{:24} {:>9} {:>9} {:>9} {:>10} {:>9} {:>9} {:>10}",
@@ -185,11 +209,14 @@ pub fn table(report: &Report, stored: Option<&Report>) -> String {
         }
         text.push('\n');
     }
-    if let Some(stored) = stored.filter(|stored| stored.machine != report.machine) {
+    let other =
+        |stored: &&Report| stored.machine != report.machine || stored.threads != report.threads;
+    if let Some(stored) = stored.filter(other) {
+        let Machine { processor, cores } = &stored.machine;
         let _ = writeln!(
             text,
-            "\nThe stored result is of another machine: {}, {} cores.",
-            stored.machine.processor, stored.machine.cores
+            "\nThe stored result is of {processor}, {cores} cores, engine threads: {}.",
+            stored.threads
         );
     }
     text
@@ -218,6 +245,7 @@ mod tests {
         let report = |case: &Measured| Report {
             machine: machine.clone(),
             runs: 3,
+            threads: 1,
             cases: vec![case.clone()],
         };
         let faster = Measured { hops_per_s: 650.0, ..measured.clone() };

@@ -144,6 +144,7 @@ fn config(options: &RoceOptions, profile: Profile, rate: Rate, base_rtt: Span) -
             config.qp_scope = QpScope::Message;
             config.mark_report = MarkReport::Echo;
             config.nak_interval = Some(NS3_NAK_INTERVAL);
+            config.ack_delay = None;
             config.timeout = None;
         }
     }
