@@ -3,6 +3,7 @@
 use crate::ids::PortId;
 use crate::packet::Packet;
 use crate::units::Time;
+use serde::{Deserialize, Serialize};
 
 /// What is captured.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,7 +19,7 @@ pub struct Capture {
 }
 
 /// Which way a frame passed its port.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Way {
     /// From the link into the node.
     Received,
@@ -27,7 +28,7 @@ pub enum Way {
 }
 
 /// A frame that passed a port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Captured {
     /// When its last bit did.
     pub at: Time,
@@ -40,10 +41,18 @@ pub struct Captured {
 }
 
 /// All frames captured in a run, in order of time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CaptureRecord {
     /// The frames; simultaneous ones by port, received before sent.
     pub frames: Vec<Captured>,
     /// Frames beyond the limit of their port.
     pub beyond: u64,
+}
+
+impl CaptureRecord {
+    /// Adds what another part of the fabric has captured, in no order.
+    pub(crate) fn append(&mut self, other: CaptureRecord) {
+        self.frames.extend(other.frames);
+        self.beyond += other.beyond;
+    }
 }

@@ -7,24 +7,46 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::endpoint::Endpoint;
+use serde::{Deserialize, Serialize};
+
 use crate::engine::shard::{Role, Shard};
 use crate::layout::Layout;
-use crate::net::port::Port;
 use crate::packet::CLASSES;
 use crate::probe::Blocked;
-use crate::program::Program;
 
 /// A class of an egress port, by the port's number.
 type Queue = (u32, usize);
 
+/// A queue of a switch that has packets and is held back, and by which ports of the switch they came in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    queue: Queue,
+    ingress: BTreeSet<u16>,
+}
+
+/// What stands in the switches of these shards.
+pub(crate) fn standing<E, P>(shards: &[Shard<E, P>]) -> Vec<Standing> {
+    let mut found = Vec::new();
+    for shard in shards {
+        let switches = shard.nodes.iter().filter(|node| matches!(node.role, Role::Switch(_)));
+        for port in switches
+            .flat_map(|node| &shard.ports[node.first as usize..(node.first + node.ports) as usize])
+        {
+            let held = |class: &usize| port.paused & (1 << class) != 0 && port.occupied(*class);
+            found.extend((0..CLASSES).filter(held).map(|class| Standing {
+                queue: (port.id.0, class),
+                ingress: port.queue(class).map(|label| label.ingress).collect(),
+            }));
+        }
+    }
+    found
+}
+
 /// The ports of switches that hold each other back in a circle, in the order in which they wait; empty
 /// if there is no circle. The one that is found does not depend on how the fabric is split.
-pub(crate) fn find<E: Endpoint, P: Program>(
-    shards: &[Shard<E, P>],
-    layout: &Layout,
-) -> Vec<Blocked> {
-    let blocked = blocked(shards);
+pub(crate) fn find(standing: &[Standing], layout: &Layout) -> Vec<Blocked> {
+    let blocked: BTreeMap<Queue, &BTreeSet<u16>> =
+        standing.iter().map(|standing| (standing.queue, &standing.ingress)).collect();
     let next = |queue: Queue| waits_for(queue, &blocked, layout);
     let Some(circle) = circle(blocked.keys().copied(), next) else { return Vec::new() };
     let name = |(port, class): Queue| {
@@ -35,36 +57,17 @@ pub(crate) fn find<E: Endpoint, P: Program>(
     circle.into_iter().map(name).collect()
 }
 
-/// Queues of switches that have packets and are held back.
-fn blocked<E, P>(shards: &[Shard<E, P>]) -> BTreeMap<Queue, &Port> {
-    let mut found = BTreeMap::new();
-    for shard in shards {
-        let switches = shard.nodes.iter().filter(|node| matches!(node.role, Role::Switch(_)));
-        for port in switches
-            .flat_map(|node| &shard.ports[node.first as usize..(node.first + node.ports) as usize])
-        {
-            let classes = (0..CLASSES)
-                .filter(|class| port.paused & (1 << class) != 0 && port.occupied(*class));
-            found.extend(classes.map(|class| ((port.id.0, class), port)));
-        }
-    }
-    found
-}
-
 /// The blocked queues of the peer in which packets stand that came over this port.
 fn waits_for(
     (port, class): Queue,
-    blocked: &BTreeMap<Queue, &Port>,
+    blocked: &BTreeMap<Queue, &BTreeSet<u16>>,
     layout: &Layout,
 ) -> Vec<Queue> {
     let ingress = layout.peer[port as usize];
     let node = layout.node[ingress as usize];
     let own = layout.ports_of(node);
     let ingress = (ingress - own.start) as u16;
-    let stands = |queue: &Queue| {
-        let port = blocked.get(queue);
-        port.is_some_and(|port| port.queue(class).any(|label| label.ingress == ingress))
-    };
+    let stands = |queue: &Queue| blocked.get(queue).is_some_and(|from| from.contains(&ingress));
     own.map(|port| (port, class)).filter(stands).collect()
 }
 

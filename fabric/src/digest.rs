@@ -6,9 +6,10 @@
 use crate::packet::Packet;
 use crate::rng::mix64;
 use crate::units::Time;
+use serde::{Deserialize, Serialize};
 
 /// A sum of event hashes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Digest(pub u128);
 
 impl Digest {

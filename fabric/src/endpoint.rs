@@ -11,11 +11,12 @@ use crate::packet::Packet;
 use crate::probe::EndpointCounters;
 use crate::telemetry::Telemetry;
 use crate::units::Time;
+use serde::{Deserialize, Serialize};
 
 pub use crate::engine::timers::TimerId;
 
 /// A message from one host to another, as a program posts it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Message {
     /// The workload's number for it, unique over the run.
     pub id: MessageId,

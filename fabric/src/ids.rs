@@ -1,11 +1,14 @@
 //! Dense identifiers: every table of the fabric is a `Vec` indexed by one of these.
 
+use serde::{Deserialize, Serialize};
+
 /// Declares a newtype over `u32` that indexes a table.
 macro_rules! dense_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-        pub struct $name(pub u32);
+        #[derive(Serialize, Deserialize)]
+pub struct $name(pub u32);
 
         impl $name {
             /// The table index.
@@ -47,7 +50,9 @@ dense_id!(
 /// A traffic class of a port, 0 being the one served first among strict classes.
 ///
 /// A port has at most [`crate::packet::CLASSES`] of them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Class(pub u8);
 
 impl Class {

@@ -14,7 +14,7 @@
 //! - What is looked at: [`probe`] (counters, records), [`capture`] (frames at chosen ports),
 //!   [`telemetry`] (what switches write into packets), `deadlock` (ports that wait for each other)
 //! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
-//!   [`probe::RunRecord`]
+//!   [`probe::RunRecord`], from the `part` of each process
 //! - [`engine`]: windows, shards, threads; `net`: ports, switches, buffers, hosts
 //! - Foundations: [`units`], [`ids`], [`rng`], [`packet`], [`digest`], [`error`]; `arena`, `fifo`
 //!
@@ -42,6 +42,7 @@ pub mod layout;
 pub mod link;
 pub(crate) mod net;
 pub mod packet;
+pub(crate) mod part;
 pub mod probe;
 pub mod program;
 pub mod rng;

@@ -6,12 +6,13 @@
 //! queues while the packet stays where it is.
 
 use crate::ids::{Class, HostId};
+use serde::{Deserialize, Serialize};
 
 /// Traffic classes a port can have.
 pub const CLASSES: usize = 4;
 
 /// What a packet is, as far as counters and captures care.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Kind {
     /// Carries payload (also when trimmed).
@@ -30,6 +31,10 @@ pub enum Kind {
     /// Credit update of a link (CF_Update and CC_Update); made and consumed by ports, never routed.
     LinkCredit,
 }
+
+/// All kinds, by number.
+const KINDS: [Kind; 7] =
+    [Kind::Data, Kind::Ack, Kind::Nack, Kind::Control, Kind::Cnp, Kind::Pfc, Kind::LinkCredit];
 
 /// Bits of [`Packet::flags`].
 pub mod flags {
@@ -52,7 +57,7 @@ pub mod flags {
 }
 
 /// A packet on its way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[repr(C, align(64))]
 pub struct Packet {
     /// Destination host.
@@ -96,7 +101,39 @@ impl Default for Packet {
     }
 }
 
+/// Words of a packet.
+pub(crate) const PACKET_WORDS: usize = 8;
+
 impl Packet {
+    /// As words, for another process.
+    pub(crate) fn to_words(self) -> [u64; PACKET_WORDS] {
+        let Packet { dst, src, flow, psn, entropy, bytes, kind, class, flags, body } = self;
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let small = [kind as u8, class.0, flags, 0].map(u32::from);
+        let small = small.iter().rev().fold(0, |word, byte| word << 8 | byte);
+        let lengths = u32::from(entropy) | u32::from(bytes) << 16;
+        let [a, b, c, d, e] = body;
+        [pair(dst.0, src.0), pair(flow, psn), pair(lengths, small), a, b, c, d, e]
+    }
+
+    /// From the words that [`Packet::to_words`] made.
+    pub(crate) fn from_words(words: &[u64]) -> Packet {
+        let (low, high) = (|word: u64| word as u32, |word: u64| (word >> 32) as u32);
+        let byte = |place: u32| (words[2] >> (32 + 8 * place)) as u8;
+        Packet {
+            dst: HostId(low(words[0])),
+            src: HostId(high(words[0])),
+            flow: low(words[1]),
+            psn: high(words[1]),
+            entropy: words[2] as u16,
+            bytes: (words[2] >> 16) as u16,
+            kind: KINDS[usize::from(byte(0))],
+            class: Class(byte(1)),
+            flags: byte(2),
+            body: std::array::from_fn(|place| words[3 + place]),
+        }
+    }
+
     /// Whether every bit of `mask` is set.
     #[inline]
     pub const fn has(&self, mask: u8) -> bool {
@@ -143,5 +180,32 @@ impl Label {
         packet.bytes = self.bytes;
         packet.class = self.class;
         packet.flags = self.flags;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet that went to another process as words is the same packet, whatever its kind.
+    #[test]
+    fn words_keep_a_packet() {
+        for (number, kind) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, number);
+            let packet = Packet {
+                dst: HostId(0xffff_fffe),
+                src: HostId(3),
+                flow: 0x8000_0001,
+                psn: 0xfedc_ba98,
+                entropy: 0xabcd,
+                bytes: 9_216,
+                kind,
+                class: Class(7),
+                flags: 0xa5,
+                body: [1, 2, 3, 4, u64::MAX],
+            };
+            let back = Packet::from_words(&packet.to_words());
+            assert_eq!(format!("{packet:?}"), format!("{back:?}"));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What the fabric counts, and what a run hands out at its end.
 
+use serde::{Deserialize, Serialize};
+
 use crate::capture::CaptureRecord;
 use crate::ids::{HostId, MessageId, NodeId};
 use crate::units::Time;
@@ -8,7 +10,7 @@ use crate::units::Time;
 macro_rules! counters {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
         pub struct $name { $($(#[$field_doc])* pub $field: u64,)* }
 
         impl $name {
@@ -129,7 +131,7 @@ impl PortCounters {
 }
 
 /// One port at the end of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct PortRecord {
     /// The node it belongs to.
     pub node: NodeId,
@@ -142,7 +144,7 @@ pub struct PortRecord {
 }
 
 /// One message at the end of a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MessageRecord {
     /// The workload's number.
     pub id: MessageId,
@@ -163,7 +165,7 @@ pub struct MessageRecord {
 }
 
 /// An egress port that its peer holds back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Blocked {
     /// The switch.
     pub node: NodeId,
@@ -174,7 +176,7 @@ pub struct Blocked {
 }
 
 /// Totals of the engine's work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Work {
     /// Packets sent by ports.
     pub hops: u64,
@@ -187,7 +189,7 @@ pub struct Work {
 }
 
 /// All that a finished run knows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Every message posted, by id.
     pub messages: Vec<MessageRecord>,

@@ -1,30 +1,58 @@
 //! A run: shards executed to the end, then read out.
 
-use crate::deadlock;
-use crate::digest::Digest;
 use crate::endpoint::Endpoint;
 use crate::engine::Progress;
+use crate::engine::ranks::{Alone, Ranks, Split};
 use crate::engine::shard::Shard;
 use crate::engine::threads::execute;
-use crate::engine::window::{Limits, Outcome};
-use crate::ids::{MessageId, NodeId};
+use crate::engine::window::{Limits, Outcome, Stage};
 use crate::layout::Layout;
-use crate::net::host::Host;
-use crate::net::tap::merge;
-use crate::probe::{EndpointCounters, MessageRecord, PortCounters, PortRecord, RunRecord, Work};
+use crate::part::{Part, merge};
+use crate::probe::RunRecord;
 use crate::program::Program;
 use crate::units::{Span, Time};
 
-/// A fabric that is ready to run.
+/// Widest span between two meetings of ranks, in windows: so often they hear of each other at least.
+const MEETING: u64 = 1_024;
+
+/// A fabric, or a rank's part of it, that is ready to run.
 pub struct Run<E, P> {
-    shards: Vec<Shard<E, P>>,
+    pub(crate) shards: Vec<Shard<E, P>>,
+    split: Split,
     layout: Layout,
     lookahead: Span,
+    reach: Span,
+    pub(crate) outcome: Outcome,
+}
+
+/// Up to when a run goes before it comes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Until {
+    /// No event after this time is run.
+    pub end: Time,
+    /// The run pauses before the first window that begins at this time or later.
+    pub pause: Time,
+}
+
+impl Until {
+    /// No pause.
+    pub fn end(end: Time) -> Until {
+        Until { end, pause: Time::NEVER }
+    }
 }
 
 impl<E: Endpoint, P: Program> Run<E, P> {
-    pub(crate) fn new(shards: Vec<Shard<E, P>>, layout: Layout, lookahead: Span) -> Run<E, P> {
-        Run { shards, layout, lookahead }
+    /// `reach` is the shortest latency between ranks.
+    pub(crate) fn new(
+        shards: Vec<Shard<E, P>>,
+        split: Split,
+        layout: Layout,
+        lookahead: Span,
+        reach: Span,
+    ) -> Run<E, P> {
+        let most = Span(lookahead.0.saturating_mul(MEETING));
+        let outcome = Outcome::default();
+        Run { shards, split, layout, lookahead, reach: reach.min(most), outcome }
     }
 
     /// The width of a window: the shortest latency of all links.
@@ -32,9 +60,9 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         self.lookahead
     }
 
-    /// Shards that have nodes.
+    /// Shards that have nodes, over all ranks.
     pub fn shards(&self) -> usize {
-        self.shards.len()
+        self.split.shards()
     }
 
     /// Runs until no event is left, none is due before `until`, or [`Progress::stop`] is set.
@@ -42,84 +70,46 @@ impl<E: Endpoint, P: Program> Run<E, P> {
     /// # Panics
     /// If an invariant of the model breaks: conservation of packets or buffer bytes, order of time.
     pub fn execute(mut self, threads: usize, until: Time, progress: &Progress) -> RunRecord {
-        let limits = Limits { lookahead: self.lookahead, until: Time(until.0.min(u64::MAX - 1)) };
-        let outcome = execute(&mut self.shards, threads, limits, progress);
+        self.proceed(threads, Until::end(until), progress, &Alone);
+        self.finish(&Alone).expect("a run alone has its record")
+    }
+
+    /// Runs on until the end, as [`Run::execute`], or until the pause asked for, in `until` or by
+    /// [`Progress::pause`]; says whether it has ended. All ranks have to call it, and come back at the same time.
+    ///
+    /// # Panics
+    /// As [`Run::execute`].
+    pub fn proceed<R: Ranks>(
+        &mut self,
+        threads: usize,
+        until: Until,
+        progress: &Progress,
+        ranks: &R,
+    ) -> bool {
+        let limits = Limits {
+            lookahead: self.lookahead,
+            reach: self.reach,
+            until: Time(until.end.0.min(u64::MAX - 1)),
+            pause_at: until.pause,
+            pause_after: u64::MAX,
+        };
+        let from = self.outcome;
+        self.outcome =
+            execute(&mut self.shards, &self.split, threads, limits, progress, ranks, from);
+        self.outcome.stage != Stage::Paused
+    }
+
+    /// What the run gave; on rank 0 only. All ranks have to call it.
+    ///
+    /// # Panics
+    /// As [`Run::execute`].
+    pub fn finish<R: Ranks>(self, ranks: &R) -> Option<RunRecord> {
         self.shards.iter().for_each(Shard::audit);
-        self.read_out(outcome)
+        let own = Part::of(self.shards, self.outcome);
+        if ranks.count() == 1 {
+            return merge([own], &self.layout);
+        }
+        let parts = ranks.gather(own.encode());
+        merge(parts.iter().map(|bytes| Part::decode(bytes)), &self.layout)
     }
-
-    fn read_out(self, outcome: Outcome) -> RunRecord {
-        let deadlock = deadlock::find(&self.shards, &self.layout);
-        let mut digest = Digest::default();
-        let mut work = Work { windows: outcome.windows, ..Work::default() };
-        work.packets_in_flight_max = outcome.in_flight_max;
-        let nodes = self.layout.first.len() - 1;
-        let mut ports: Vec<Option<PortCounters>> = vec![None; self.layout.node.len()];
-        let mut hosts: Vec<Option<Host<E, P>>> = Vec::new();
-        hosts.resize_with(nodes, || None);
-        let mut captures = Vec::new();
-        for shard in self.shards {
-            digest.merge(shard.outlet.digest);
-            work.hops += shard.outlet.work.hops;
-            captures.push(shard.outlet.taps.record);
-            work.events += shard.outlet.work.events + shard.outlet.work.hops;
-            shard.ports.iter().for_each(|port| ports[port.id.index()] = Some(port.counters));
-            for host in shard.hosts {
-                let place = host.id.index();
-                hosts[place] = Some(host);
-            }
-        }
-        let hosts: Vec<Host<E, P>> = hosts.into_iter().flatten().collect();
-        RunRecord {
-            messages: messages(&hosts),
-            unposted: hosts.iter().map(|host| host.program.unposted()).sum(),
-            ports: port_records(&self.layout, &ports),
-            endpoints: hosts.iter().map(|host| host.counters).collect::<Vec<EndpointCounters>>(),
-            work,
-            end: outcome.last,
-            digest: digest.0,
-            capture: merge(captures.into_iter()),
-            stopped: outcome.stopped,
-            deadlock,
-        }
-    }
-}
-
-fn port_records(layout: &Layout, counters: &[Option<PortCounters>]) -> Vec<PortRecord> {
-    let record = |(place, counters): (usize, &Option<PortCounters>)| {
-        let node: NodeId = layout.node[place];
-        PortRecord {
-            node,
-            port: (place as u32 - layout.first[node.index()]) as u16,
-            peer: layout.node[layout.peer[place] as usize],
-            counters: counters.expect("every port belongs to a shard"),
-        }
-    };
-    counters.iter().enumerate().map(record).collect()
-}
-
-/// All messages by id, senders' and receivers' halves joined.
-fn messages<E, P>(hosts: &[Host<E, P>]) -> Vec<MessageRecord> {
-    let mut received: Vec<(MessageId, Time)> =
-        hosts.iter().flat_map(|host| host.received.iter().copied()).collect();
-    received.sort_unstable();
-    let arrival = |id: MessageId| {
-        let place = received.binary_search_by_key(&id, |(id, _)| *id);
-        place.map_or(Time::NEVER, |place| received[place].1)
-    };
-    let sent = hosts.iter().flat_map(|host| host.log.iter().map(move |posted| (host.id, posted)));
-    let mut records: Vec<MessageRecord> = sent
-        .map(|(src, posted)| MessageRecord {
-            id: posted.message.id,
-            src,
-            dst: posted.message.dst,
-            bytes: posted.message.bytes,
-            posted: posted.posted,
-            received: arrival(posted.message.id),
-            acked: posted.acked,
-            failed: posted.failed,
-        })
-        .collect();
-    records.sort_unstable_by_key(|record| record.id);
-    records
 }

@@ -92,7 +92,27 @@ pub struct Telemetry {
 
 const _: () = assert!(size_of::<Telemetry>() == 64, "the records of a packet are one cache line");
 
+/// Words of a packet's records.
+pub(crate) const TELEMETRY_WORDS: usize = MOST_HOPS + 3;
+
 impl Telemetry {
+    /// As words, for another process.
+    pub(crate) fn to_words(self) -> [u64; TELEMETRY_WORDS] {
+        let Telemetry { states: [a, b, c, d, e], ports: [p, q, r, s, t], count } = self;
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        [a, b, c, d, e, pair(p, q), pair(r, s), pair(t, count)]
+    }
+
+    /// From the words that [`Telemetry::to_words`] made.
+    pub(crate) fn from_words(words: &[u64]) -> Telemetry {
+        let half = |place: usize| (words[MOST_HOPS + place / 2] >> (32 * (place % 2))) as u32;
+        Telemetry {
+            states: std::array::from_fn(|place| words[place]),
+            ports: std::array::from_fn(half),
+            count: half(MOST_HOPS),
+        }
+    }
+
     /// The records so far.
     #[inline]
     pub fn hops(&self) -> impl Iterator<Item = Hop> {

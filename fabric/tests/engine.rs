@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Blaster, Case, FRAME, config, leaf_spine, lossless};
-use fabric::assemble::{Parts, assemble};
+use fabric::assemble::{Extent, Parts, assemble};
 use fabric::config::{ClassConfig, Overflow, Schedule};
 use fabric::engine::Progress;
 use fabric::fault::{Change, Direction, Fault};
@@ -218,7 +218,7 @@ fn signals_take_effect_at_the_instant_they_are_sent() {
     let run = assemble(Parts {
         graph: &graph,
         config: &config(1 << 20, TRIM),
-        endpoints: (0..6).map(|_| Blaster::default()).collect::<Vec<_>>(),
+        endpoint: &|_| Blaster::default(),
         programs: (0..6)
             .map(|host| Relay { next: HostId((host + 1) % 6), hops: 6, posted: false })
             .collect(),
@@ -228,6 +228,7 @@ fn signals_take_effect_at_the_instant_they_are_sent() {
         switch_faults: &[],
         capture: None,
         seed: 1,
+        extent: Extent::default(),
     });
     let record = run.expect("it assembles").execute(2, Time(1 << 50), &Progress::default());
     assert_eq!(record.unposted, 0);

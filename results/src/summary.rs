@@ -150,12 +150,19 @@ pub struct EngineFigures {
     pub wall_s: f64,
     /// Packet-hops a second of it.
     pub hops_per_s: f64,
-    /// Most memory of the process so far.
+    /// Most memory of the process so far, of all processes added up.
     pub peak_rss_bytes: u64,
-    /// Threads.
+    /// Threads of each process.
     pub threads: u64,
     /// Shards.
     pub shards: u64,
+    /// Processes.
+    #[serde(default = "one")]
+    pub ranks: u64,
+}
+
+fn one() -> u64 {
+    1
 }
 
 /// What a collective was asked to do.
@@ -184,14 +191,16 @@ pub struct Context {
     pub collective: Option<CollectiveShape>,
     /// Seconds of running.
     pub wall_s: f64,
-    /// Most memory of the process so far.
+    /// Most memory of the process so far, of all processes added up.
     pub peak_rss_bytes: u64,
     /// Memory that was forecast.
     pub forecast_rss_bytes: u64,
-    /// Threads.
+    /// Threads of each process.
     pub threads: u64,
     /// Shards.
     pub shards: u64,
+    /// Processes.
+    pub ranks: u64,
 }
 
 impl Figures {
@@ -296,6 +305,7 @@ fn engine(record: &RunRecord, context: &Context) -> EngineFigures {
         forecast_rss_bytes: context.forecast_rss_bytes,
         threads: context.threads,
         shards: context.shards,
+        ranks: context.ranks,
     }
 }
 
@@ -329,6 +339,7 @@ impl EngineFigures {
         self.forecast_rss_bytes = self.forecast_rss_bytes.max(other.forecast_rss_bytes);
         self.threads = other.threads;
         self.shards = other.shards;
+        self.ranks = other.ranks;
     }
 }
 

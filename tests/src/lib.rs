@@ -1,5 +1,6 @@
 //! What tests across packages share: scenarios run from text, and recorded figures of references.
 
+use dist::World;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ pub fn run_on(text: &str, sets: &[String], threads: usize, shards: u32) -> Outco
     let scenario = from_source(&Arc::new(source), sets, None)
         .unwrap_or_else(|error| panic!("{}", error.render()));
     let prepared = prepare(&scenario).unwrap_or_else(|error| panic!("{}", error.render()));
-    let settings = Settings { threads, shards, output: Output::Quiet };
+    let settings = Settings { world: &World::alone(), threads, shards, output: Output::Quiet };
     execute(&scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
 }
 
@@ -29,7 +30,8 @@ pub fn run_on(text: &str, sets: &[String], threads: usize, shards: u32) -> Outco
 pub fn run_file(path: &Path) -> Outcome {
     let scenario = load(Some(path), &[], None).unwrap_or_else(|error| panic!("{}", error.render()));
     let prepared = prepare(&scenario).unwrap_or_else(|error| panic!("{}", error.render()));
-    let settings = Settings { threads: 1, shards: 1, output: Output::Quiet };
+    let settings =
+        Settings { world: &World::alone(), threads: 1, shards: 1, output: Output::Quiet };
     execute(&scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
 }
 

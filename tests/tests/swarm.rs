@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use fabric::assemble::{Parts, assemble};
+use fabric::assemble::{Extent, Parts, assemble};
 use fabric::engine::Progress;
 use fabric::ids::HostId;
 use fabric::probe::RunRecord;
@@ -129,12 +129,12 @@ fn run(text: &str) -> RunRecord {
     let programs = prepared
         .workload(workload, scenario.seed)
         .unwrap_or_else(|error| panic!("{}", error.render()));
-    let shard_of = partition(&prepared.graph, 1, &programs.couplings);
+    let shard_of = partition(&prepared.graph, 1, 1, &programs.couplings);
     let transport = &prepared.behaviour.transport;
     let assembled = assemble(Parts {
         graph: &prepared.graph,
         config: &prepared.behaviour.fabric,
-        endpoints: (0..HOSTS).map(|host| transport.endpoint(HostId(host), scenario.seed)).collect(),
+        endpoint: &|host| transport.endpoint(host, scenario.seed),
         programs: programs.programs,
         couplings: &programs.couplings,
         shard_of: &shard_of,
@@ -142,6 +142,7 @@ fn run(text: &str) -> RunRecord {
         switch_faults: &prepared.faults.switches,
         capture: prepared.capture.as_ref(),
         seed: scenario.seed,
+        extent: Extent::default(),
     });
     let run = assembled.unwrap_or_else(|error| panic!("{error}"));
     run.execute(1, Time(2_000_000_000_000), &Progress::default())

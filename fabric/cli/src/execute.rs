@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use fabric::assemble::{Parts, assemble};
+use dist::World;
+use fabric::assemble::{Extent, Parts, assemble};
 use fabric::engine::Progress;
-use fabric::ids::HostId;
+use fabric::engine::ranks::Ranks;
 use fabric::probe::{MessageRecord, RunRecord};
-use fabric::run::Run;
+use fabric::run::{Run, Until};
 use fabric::units::{Span, Time};
 use results::claims;
 use results::distribution::{completion_times, slowdowns};
@@ -40,8 +41,10 @@ pub static STOP: AtomicBool = AtomicBool::new(false);
 const UNTIL: Span = Span::from_millis(10_000);
 
 /// How a scenario is run.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
+#[derive(Clone, Copy)]
+pub struct Settings<'a> {
+    /// The processes that run it.
+    pub world: &'a World,
     /// Threads of the engine.
     pub threads: usize,
     /// Shards of the fabric.
@@ -76,14 +79,14 @@ pub fn prepare(scenario: &Scenario) -> Result<Vec<Prepared>, UserError> {
     scenario.variants.iter().map(Prepared::new).collect()
 }
 
-/// Runs all variants.
+/// Runs all variants; what they gave is known to the first process alone.
 ///
 /// # Errors
 /// When a fabric cannot be assembled.
 pub fn execute(
     scenario: &Scenario,
     prepared: &[Prepared],
-    settings: &Settings,
+    settings: &Settings<'_>,
 ) -> Result<Outcome, UserError> {
     let mut outcome = Outcome {
         summary: RunSummary {
@@ -107,7 +110,7 @@ pub fn execute(
             break;
         }
     }
-    if !outcome.interrupted {
+    if !outcome.interrupted && settings.world.is_first() {
         outcome.summary.claims = claims::judge(&scenario.claims, &outcome.summary, &outcome.flows);
     }
     Ok(outcome)
@@ -117,14 +120,17 @@ fn run_variant(
     scenario: &Scenario,
     variant: &Variant,
     prepared: &Prepared,
-    settings: &Settings,
+    settings: &Settings<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), UserError> {
     let mut workloads = Vec::new();
     let mut times: Vec<Span> = Vec::new();
     let mut slow: Vec<f64> = Vec::new();
     for (place, workload) in variant.workloads.iter().enumerate() {
-        let (record, context) = run_one(scenario, variant, workload, prepared, settings)?;
+        let Some((record, context)) = run_one(scenario, variant, workload, prepared, settings)?
+        else {
+            continue;
+        };
         let own = completion_times(&record.messages);
         times.extend(&own);
         slow.extend(slowdowns(&record.messages, &context.ideals));
@@ -141,6 +147,9 @@ fn run_variant(
         if STOP.load(Ordering::Relaxed) {
             break;
         }
+    }
+    if !settings.world.is_first() {
+        return Ok(());
     }
     times.sort_unstable();
     slow.sort_unstable_by(f64::total_cmp);
@@ -192,23 +201,31 @@ fn run_one(
     variant: &Variant,
     workload: &Workload,
     prepared: &Prepared,
-    settings: &Settings,
-) -> Result<(RunRecord, Context), UserError> {
+    settings: &Settings<'_>,
+) -> Result<Option<(RunRecord, Context)>, UserError> {
+    let world = settings.world;
     let programs = prepared.workload(workload, scenario.seed)?;
     let mut context = context(&programs, settings);
-    let run = assembled(prepared, programs, scenario.seed, settings.shards)?;
+    let extent = Extent { rank: world.rank(), ranks: world.count(), threads: settings.threads };
+    let mut run = assembled(prepared, programs, scenario.seed, settings.shards, extent)?;
     context.shards = run.shards() as u64;
     let progress = Arc::new(Progress::default());
     let title = format!("{} {}", variant.name, workload.name);
     let shown = Arc::clone(&progress);
-    let display = Display::start(&title, context.messages, settings.output, shown, &STOP);
+    let output = if world.is_first() { settings.output } else { Output::Quiet };
+    let display = Display::start(&title, context.messages, output, shown, &STOP);
     let until = until(variant);
     #[allow(clippy::disallowed_methods, reason = "the command measures how long the engine takes")]
     let start = Instant::now();
-    let record = run.execute(settings.threads, until, &progress);
+    run.proceed(settings.threads, Until::end(until), &progress, world);
     context.wall_s = start.elapsed().as_secs_f64();
     drop(display);
-    context.peak_rss_bytes = peak_rss_bytes();
+    let record = run.finish(world);
+    if world.any(STOP.load(Ordering::Relaxed)) {
+        STOP.store(true, Ordering::Relaxed);
+    }
+    context.peak_rss_bytes = world.sum(peak_rss_bytes());
+    let Some(record) = record else { return Ok(None) };
     context.forecast_rss_bytes = forecast::forecast(prepared, workload);
     let ideal = Ideal::new(&prepared.graph, prepared.behaviour.fabric.host_latency);
     let of = |message: &MessageRecord| ideal.completion(message.src, message.dst, message.bytes);
@@ -217,7 +234,7 @@ fn run_one(
     });
     context.deadlock = names.collect();
     context.ideals = record.messages.iter().map(of).collect();
-    Ok((record, context))
+    Ok(Some((record, context)))
 }
 
 /// A variant's fabric with programs, ready to run.
@@ -229,14 +246,15 @@ pub fn assembled(
     programs: Programs,
     seed: u64,
     shards: u32,
+    extent: Extent,
 ) -> Result<Run<AnyEndpoint, AnyProgram>, UserError> {
     let graph = &prepared.graph;
-    let shard_of = partition(graph, shards, &programs.couplings);
+    let shard_of = partition(graph, shards, extent.ranks as u32, &programs.couplings);
     let transport = &prepared.behaviour.transport;
     let run = assemble(Parts {
         graph,
         config: &prepared.behaviour.fabric,
-        endpoints: (0..graph.hosts).map(|host| transport.endpoint(HostId(host), seed)).collect(),
+        endpoint: &|host| transport.endpoint(host, seed),
         programs: programs.programs,
         couplings: &programs.couplings,
         shard_of: &shard_of,
@@ -244,6 +262,7 @@ pub fn assembled(
         switch_faults: &prepared.faults.switches,
         capture: prepared.capture.as_ref(),
         seed,
+        extent,
     });
     run.map_err(|error| UserError::new(error.to_string()))
 }
@@ -253,7 +272,7 @@ pub fn until(variant: &Variant) -> Time {
     Time(variant.until.unwrap_or(UNTIL).0)
 }
 
-fn context(programs: &Programs, settings: &Settings) -> Context {
+fn context(programs: &Programs, settings: &Settings<'_>) -> Context {
     Context {
         messages: programs.messages,
         collective: programs.collective.map(|collective| CollectiveShape {
@@ -263,6 +282,7 @@ fn context(programs: &Programs, settings: &Settings) -> Context {
             bus_factor: collective.bus_factor(),
         }),
         threads: settings.threads as u64,
+        ranks: settings.world.count() as u64,
         ..Context::default()
     }
 }

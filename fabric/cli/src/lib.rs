@@ -25,9 +25,14 @@ pub mod validate;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
+use dist::World;
+use fabric::engine::ranks::Ranks;
+
 use args::{Cli, Command, Output, Run};
 use error::UserError;
 use execute::{Outcome, STOP, Settings};
+use prepare::Prepared;
+use scenario::model::Scenario;
 
 /// Some flows did not finish, figures do not agree, or a claim is missed.
 const UNFINISHED: u8 = 1;
@@ -39,10 +44,10 @@ const INTERRUPTED: u8 = 130;
 /// Does what the command line says.
 pub fn main(cli: Cli) -> ExitCode {
     let code = match cli.command {
-        Some(Command::Run(arguments)) => run(&arguments),
+        Some(Command::Run(arguments)) => return run_among(&arguments),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
-        None => run(&Run::default()),
+        None => return run_among(&Run::default()),
     };
     match code {
         Ok(code) => code,
@@ -53,27 +58,62 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
-/// Runs a scenario and writes its folder.
-///
-/// # Errors
-/// What the user has to mend; nothing has run or been written then.
-pub fn run(arguments: &Run) -> Result<ExitCode, UserError> {
+/// Runs a scenario with all processes that were started together; the first one speaks.
+fn run_among(arguments: &Run) -> ExitCode {
+    let world = match World::join() {
+        Ok(world) => world,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(WRONG);
+        }
+    };
+    run(arguments, &world).unwrap_or_else(|error| {
+        if world.is_first() {
+            eprintln!("{}", error.render());
+        }
+        ExitCode::from(WRONG)
+    })
+}
+
+/// What went well on all ranks; else their own error, or that of another rank.
+fn together<T>(world: &World, own: Result<T, UserError>) -> Result<T, UserError> {
+    let failed = world.first_failure(own.as_ref().err().map(|error| error.message.as_str()));
+    match (own, failed) {
+        (Ok(_), Some((rank, message))) => Err(UserError::new(format!("rank {rank}: {message}"))),
+        (own, _) => own,
+    }
+}
+
+/// Reads a scenario and prepares its variants.
+fn load(arguments: &Run) -> Result<(Scenario, Vec<Prepared>), UserError> {
     let scenario = scenario::load(arguments.scenario.as_deref(), &arguments.sets, arguments.seed)?;
     let prepared = execute::prepare(&scenario)?;
     if let Some(limit) = arguments.memory {
         forecast::check(&scenario, &prepared, limit)?;
     }
-    let folder = output::Folder::prepare(arguments.out.as_deref(), &scenario.name)?;
+    Ok((scenario, prepared))
+}
+
+/// Runs a scenario and writes its folder.
+///
+/// # Errors
+/// What the user has to mend; nothing has run or been written then.
+pub fn run(arguments: &Run, world: &World) -> Result<ExitCode, UserError> {
+    let (scenario, prepared) = together(world, load(arguments))?;
+    let folder = || output::Folder::prepare(arguments.out.as_deref(), &scenario.name);
+    let folder = together(world, world.is_first().then(folder).transpose())?;
     // Without a handler Ctrl-C ends the process as usual.
     let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let threads = arguments.threads.unwrap_or(cores);
     let settings = Settings {
+        world,
         threads: threads as usize,
-        shards: arguments.shards.unwrap_or(threads) as u32,
+        shards: arguments.shards.unwrap_or(threads * world.count() as u64) as u32,
         output: arguments.output,
     };
     let outcome = execute::execute(&scenario, &prepared, &settings)?;
+    let Some(folder) = folder else { return Ok(ExitCode::SUCCESS) };
     let place = folder.finish(&scenario, &outcome)?;
     match arguments.output {
         Output::Human => {

@@ -1,59 +1,147 @@
 //! Mailboxes between shards.
 //!
-//! There are two sets, used in turn: while window *k* is run, shards read what was sent in window
-//! *k − 1* from one set and write into the other, so that one barrier a window is enough. A box is
-//! only ever held by one thread, the lock is never waited for.
+//! Between shards of one process there are two sets, used in turn: while window *k* is run, shards read what
+//! was sent in window *k − 1* from one set and write into the other, so that one barrier a window is enough. A
+//! box is only ever held by one thread, the lock is never waited for.
+//!
+//! Mail to shards of other ranks is turned into words at once and waits until the ranks meet; what they bring
+//! waits for the shard's next window.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::net::outlet::{Mail, Outlet};
+use crate::engine::ranks::Split;
+use crate::net::mail::Mail;
+use crate::net::outlet::Outlet;
 
-struct Slot {
-    /// Whether there is mail, so that empty boxes are not locked.
+struct Slot<T> {
+    /// Whether there is something, so that empty boxes are not locked.
     full: AtomicBool,
-    mail: Mutex<Mail>,
+    content: Mutex<T>,
 }
 
-/// Mailboxes of all pairs of shards.
+impl<T: Default> Slot<T> {
+    fn row(count: usize) -> Vec<Slot<T>> {
+        let slot = || Slot { full: AtomicBool::new(false), content: Mutex::default() };
+        (0..count).map(|_| slot()).collect()
+    }
+
+    fn open(&self) -> MutexGuard<'_, T> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be filled.
+    fn fill(&self) -> MutexGuard<'_, T> {
+        self.full.store(true, Ordering::Release);
+        self.open()
+    }
+
+    /// To be emptied, if there is something.
+    fn empty(&self) -> Option<MutexGuard<'_, T>> {
+        self.full.swap(false, Ordering::Acquire).then(|| self.open())
+    }
+}
+
+/// Mailboxes of a rank.
 pub(crate) struct Exchange {
-    shards: usize,
-    slots: Vec<Slot>,
+    split: Split,
+    /// By parity of the window, then receiving, then sending shard of this rank.
+    slots: Vec<Slot<Mail>>,
+    /// By sending shard of this rank, then rank.
+    leaving: Vec<Slot<Vec<u64>>>,
+    /// By receiving shard of this rank.
+    arrived: Vec<Slot<Vec<u64>>>,
 }
 
 impl Exchange {
-    pub(crate) fn new(shards: usize) -> Exchange {
-        let slot = || Slot { full: AtomicBool::new(false), mail: Mutex::new(Mail::default()) };
-        Exchange { shards, slots: (0..2 * shards * shards).map(|_| slot()).collect() }
+    pub(crate) fn new(split: &Split) -> Exchange {
+        let own = split.own().len();
+        Exchange {
+            slots: Slot::row(2 * own * own),
+            leaving: Slot::row(own * split.ranks()),
+            arrived: Slot::row(own),
+            split: split.clone(),
+        }
     }
 
-    fn slot(&self, window: u64, from: usize, to: usize) -> &Slot {
-        let set = (window & 1) as usize;
-        &self.slots[(set * self.shards + to) * self.shards + from]
+    /// The box from one of our shards to another, both counted from our first.
+    fn slot(&self, window: u64, from: usize, to: usize) -> &Slot<Mail> {
+        let (set, own) = ((window & 1) as usize, self.arrived.len());
+        &self.slots[(set * own + to) * own + from]
     }
 
-    /// Posts what shard `from` has sent in `window`.
+    /// Posts what our shard `from` has sent in `window`.
     pub(crate) fn post(&self, window: u64, from: usize, outlet: &mut Outlet) {
+        let own = self.split.own();
         for (to, mail) in outlet.outbox.iter_mut().enumerate() {
             if mail.is_empty() {
                 continue;
             }
-            let slot = self.slot(window, from, to);
-            let mut posted = slot.mail.lock().unwrap_or_else(PoisonError::into_inner);
-            debug_assert!(posted.is_empty(), "mail of two windows ago was collected");
-            std::mem::swap(&mut *posted, mail);
-            slot.full.store(true, Ordering::Release);
+            if own.contains(&to) {
+                let mut posted = self.slot(window, from, to - own.start).fill();
+                debug_assert!(posted.is_empty(), "mail of two windows ago was collected");
+                std::mem::swap(&mut *posted, mail);
+            } else {
+                let rank = self.split.rank_of(to);
+                let mut words = self.leaving[from * self.split.ranks() + rank].fill();
+                mail.write(to as u64, &mut words);
+            }
         }
     }
 
-    /// Hands shard `to` what was sent to it in `window`.
+    /// Hands our shard `to` what was sent to it in `window`, and what other ranks have brought.
     pub(crate) fn collect(&self, window: u64, to: usize, outlet: &mut Outlet) {
-        for from in 0..self.shards {
-            let slot = self.slot(window, from, to);
-            if slot.full.swap(false, Ordering::Acquire) {
-                let mut posted = slot.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        for from in 0..self.arrived.len() {
+            if let Some(mut posted) = self.slot(window, from, to).empty() {
                 outlet.receive(&mut posted);
             }
         }
+        if let Some(mut words) = self.arrived[to].empty() {
+            let mut rest = &words[..];
+            while let Some((_, length)) = Mail::first(rest) {
+                let (section, after) = rest.split_at(length);
+                Mail::each(section, |at, port, packet, telemetry| {
+                    outlet.accept(at, port, packet, telemetry);
+                });
+                rest = after;
+            }
+            words.clear();
+        }
+    }
+
+    /// Moves what waits for each rank into `mail`.
+    pub(crate) fn take_leaving(&self, mail: &mut [Vec<u64>]) {
+        for (place, slot) in self.leaving.iter().enumerate() {
+            if let Some(mut words) = slot.empty() {
+                join(&mut mail[place % self.split.ranks()], &mut words);
+            }
+        }
+    }
+
+    /// Hands out what other ranks have brought.
+    pub(crate) fn hand_out(&self, mail: &mut [Vec<u64>]) {
+        let first = self.split.own().start;
+        for words in mail.iter_mut().filter(|words| !words.is_empty()) {
+            if let [only] = &self.arrived[..] {
+                join(&mut only.fill(), words);
+                continue;
+            }
+            let mut rest = &words[..];
+            while let Some((shard, length)) = Mail::first(rest) {
+                let (section, after) = rest.split_at(length);
+                self.arrived[shard as usize - first].fill().extend_from_slice(section);
+                rest = after;
+            }
+            words.clear();
+        }
+    }
+}
+
+/// Moves what `from` has behind `to`; buffers change hands where that is enough.
+fn join(to: &mut Vec<u64>, from: &mut Vec<u64>) {
+    if to.is_empty() {
+        std::mem::swap(to, from);
+    } else {
+        to.append(from);
     }
 }

@@ -9,10 +9,12 @@
 //! - `window`: the loop every worker runs
 //! - `shard`: some nodes, run by one thread
 //! - `exchange`, `barrier`, `threads`: shards on many threads
+//! - [`ranks`]: shards on many processes
 //! - [`timers`]: a host's timers
 
 pub(crate) mod barrier;
 pub(crate) mod exchange;
+pub mod ranks;
 pub(crate) mod shard;
 pub(crate) mod threads;
 pub mod timers;

@@ -4,6 +4,7 @@
 //! once they are on the wire. A host's events are few and all its own (arrivals, port free, timers,
 //! wake-ups), so the next one is found by looking at each source, without a queue.
 
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -21,7 +22,7 @@ use crate::telemetry::Telemetry;
 use crate::units::Time;
 
 /// A message this host posted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Posted {
     pub(crate) message: Message,
     pub(crate) posted: Time,

@@ -9,13 +9,14 @@
 //!   its pauses
 //! - [`host`]: a window of a host: NIC, transport, program
 //! - `tap`: captures
-//! - [`outlet`]: what departing packets touch: arena, wires, mail
+//! - [`outlet`]: what departing packets touch: arena, wires; [`mail`]: packets that change shards
 
 pub(crate) mod buffer;
 pub(crate) mod credit;
 pub(crate) mod host;
 pub(crate) mod link;
 pub(crate) mod llr;
+pub(crate) mod mail;
 pub(crate) mod outlet;
 pub(crate) mod port;
 pub(crate) mod profile;

@@ -5,6 +5,7 @@ use crate::arena::Arena;
 use crate::digest::Digest;
 use crate::fifo::Fifo;
 use crate::ids::PortId;
+use crate::net::mail::Mail;
 use crate::net::tap::Taps;
 use crate::packet::{Label, Packet};
 use crate::probe::Work;
@@ -24,21 +25,6 @@ pub(crate) struct Peer {
 pub(crate) struct Flying {
     pub(crate) at: Time,
     pub(crate) label: Label,
-}
-
-/// Packets on their way to another shard.
-#[derive(Default)]
-pub(crate) struct Mail {
-    stamps: Vec<(Time, u32)>,
-    packets: Vec<Packet>,
-    /// Records of each packet, or nothing.
-    telemetry: Vec<Telemetry>,
-}
-
-impl Mail {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.stamps.is_empty()
-    }
 }
 
 /// Packets that entered and left a shard; what entered and has not left is in its arena.
@@ -111,14 +97,8 @@ impl Outlet {
         } else {
             self.tally.mailed_out += 1;
             let packet = self.take(label);
-            let mail = &mut self.outbox[peer.shard as usize];
-            if self.arena.has_telemetry() {
-                // What was sent before the first record has none.
-                mail.telemetry.resize(mail.packets.len(), Telemetry::default());
-                mail.telemetry.push(self.arena.telemetry(label.slot));
-            }
-            mail.stamps.push((at, peer.port));
-            mail.packets.push(packet);
+            let telemetry = self.arena.has_telemetry().then(|| self.arena.telemetry(label.slot));
+            self.outbox[peer.shard as usize].push(at, peer.port, packet, telemetry);
         }
     }
 
@@ -176,18 +156,30 @@ impl Outlet {
 
     /// Takes in what another shard sent, and leaves the mail empty.
     pub(crate) fn receive(&mut self, mail: &mut Mail) {
-        self.tally.mailed_in += mail.stamps.len() as u64;
         let mut telemetry = mail.telemetry.drain(..);
         for (&(at, port), packet) in mail.stamps.iter().zip(&mail.packets) {
-            let slot = self.arena.insert(packet);
-            if let Some(telemetry) = telemetry.next() {
-                *self.arena.telemetry_mut(slot) = telemetry;
-            }
-            self.fly(port, at, Label::new(packet, slot));
+            self.accept(at, port, packet, telemetry.next());
         }
         drop(telemetry);
         mail.stamps.clear();
         mail.packets.clear();
+    }
+
+    /// Takes in a packet that another shard sent.
+    #[inline]
+    pub(crate) fn accept(
+        &mut self,
+        at: Time,
+        port: u32,
+        packet: &Packet,
+        telemetry: Option<Telemetry>,
+    ) {
+        self.tally.mailed_in += 1;
+        let slot = self.arena.insert(packet);
+        if let Some(telemetry) = telemetry {
+            *self.arena.telemetry_mut(slot) = telemetry;
+        }
+        self.fly(port, at, Label::new(packet, slot));
     }
 
     /// When the first packet on the wire to local port `port` arrives.

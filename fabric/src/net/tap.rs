@@ -68,14 +68,8 @@ impl Taps {
     }
 }
 
-/// The records of all shards as one.
-pub(crate) fn merge(records: impl Iterator<Item = CaptureRecord>) -> CaptureRecord {
-    let mut all = CaptureRecord::default();
-    for record in records {
-        all.frames.extend(record.frames);
-        all.beyond += record.beyond;
-    }
+/// Puts the frames of several shards in the order of [`CaptureRecord::frames`].
+pub(crate) fn sort(record: &mut CaptureRecord) {
     // Frames of one port and way are in order already, and a stable sort keeps it.
-    all.frames.sort_by_key(|frame| (frame.at, frame.port, frame.way));
-    all
+    record.frames.sort_by_key(|frame| (frame.at, frame.port, frame.way));
 }

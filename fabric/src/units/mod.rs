@@ -8,15 +8,20 @@ mod parse;
 
 pub use parse::{UnitError, parse_bytes, parse_length, parse_rate, parse_ratio, parse_span};
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
 /// An instant of the simulation, in picoseconds from its start.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Time(pub u64);
 
 /// A duration in picoseconds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Span(pub u64);
 
 impl Time {
@@ -130,7 +135,7 @@ impl fmt::Display for Span {
 /// A link or sending rate: picoseconds per byte in Q48.16 fixed point.
 ///
 /// The slowest rate that can be written is 1 Mb/s, the fastest 100 Tb/s (see [`parse_rate`]).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Rate {
     ps_per_byte_q16: u64,
 }
@@ -188,7 +193,7 @@ impl fmt::Display for Rate {
 }
 
 /// An exact non-negative fraction: probabilities, weights, scale factors.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Ratio {
     /// Above the line.
     pub numerator: u32,

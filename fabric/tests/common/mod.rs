@@ -1,6 +1,6 @@
 //! A small fabric and the simplest transport that can fill it, for tests of the engine itself.
 
-use fabric::assemble::{Parts, assemble};
+use fabric::assemble::{Extent, Parts, assemble};
 use fabric::capture::Capture;
 use fabric::config::{
     Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Routing, Schedule, SharedBuffer,
@@ -269,9 +269,7 @@ impl Case {
         assemble(Parts {
             graph: &self.graph,
             config: &self.config,
-            endpoints: (0..hosts)
-                .map(|_| Blaster { two_classes: self.two_classes, ..Blaster::default() })
-                .collect::<Vec<_>>(),
+            endpoint: &|_| Blaster { two_classes: self.two_classes, ..Blaster::default() },
             programs: lists,
             couplings: &[],
             shard_of: &shard_of,
@@ -279,6 +277,7 @@ impl Case {
             switch_faults: &self.switch_faults,
             capture: self.capture.as_ref(),
             seed: self.seed,
+            extent: Extent::default(),
         })
     }
 }

@@ -15,6 +15,8 @@ use serde_json::Value;
 
 use crate::args::{Bench, Output};
 use crate::error::{Source, UserError};
+use dist::World;
+
 use crate::execute::{self, Settings};
 use crate::scenario;
 use cases::{CASES, Case};
@@ -101,8 +103,12 @@ fn only(name: &str, arguments: &Bench) -> Result<ExitCode, UserError> {
     let scenario = scenario::from_source(&Arc::new(source), &[], None)?;
     let prepared = execute::prepare(&scenario)?;
     let threads = threads(arguments);
-    let settings =
-        Settings { threads: threads as usize, shards: threads as u32, output: Output::Quiet };
+    let settings = Settings {
+        world: &World::alone(),
+        threads: threads as usize,
+        shards: threads as u32,
+        output: Output::Quiet,
+    };
     let outcome = execute::execute(&scenario, &prepared, &settings)?;
     println!("{}", outcome.summary.to_json());
     Ok(if outcome.unfinished.is_empty() {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use fabric::assemble::Extent;
 use fabric::engine::Progress;
 use fabric::probe::{PortCounters, RunRecord};
 use fabric::units::Time;
@@ -86,7 +87,7 @@ fn record(
     let prepared = Prepared::with(variant, scene.files.clone())?;
     let programs = prepared.workload(&variant.workloads[0], seed)?;
     let messages = programs.messages;
-    let run = assembled(&prepared, programs, seed, 1)?;
+    let run = assembled(&prepared, programs, seed, 1, Extent::default())?;
     Ok(sample(&run.execute(1, until(variant), progress), messages))
 }
 

@@ -1,0 +1,372 @@
+//! The builder of shards: each by itself, so that threads may build several at once.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::assemble::{Parts, latency_into};
+use crate::capture::Capture;
+use crate::config::{Buffer, FabricConfig};
+use crate::endpoint::Endpoint;
+use crate::engine::ranks::Split;
+use crate::engine::shard::{Node, NodeFault, Role, Shard};
+use crate::error::AssembleError;
+use crate::graph::Graph;
+use crate::ids::{HostId, NodeId, PortId};
+use crate::layout::Layout;
+use crate::link::{FrameErrors, cells, llr_answer};
+use crate::net::credit::Credits;
+use crate::net::host::Host;
+use crate::net::link::{self, LinkLayer};
+use crate::net::llr::Llr;
+use crate::net::outlet::{Outlet, Peer};
+use crate::net::port::{Port, special};
+use crate::net::profile::PortProfile;
+use crate::net::route::Salt;
+use crate::net::shared::{Guard, SharedState};
+use crate::net::switch::{Scratch, Switch, gate};
+use crate::net::tap::Taps;
+use crate::net::watchdog::Watchdog;
+use crate::program::Program;
+use crate::rng::{Purpose, Stream, key};
+use crate::units::{Rate, Span, Time};
+
+/// Port profiles without repetition.
+#[derive(Default)]
+pub(super) struct Profiles {
+    keys: Vec<(Rate, bool)>,
+    profiles: Vec<PortProfile>,
+}
+
+impl Profiles {
+    /// Sees to it that there is a profile for such ports.
+    pub(super) fn add(&mut self, config: &FabricConfig, rate: Rate, host_facing: bool) {
+        if !self.keys.contains(&(rate, host_facing)) {
+            self.keys.push((rate, host_facing));
+            self.profiles.push(PortProfile::new(config, rate, host_facing));
+        }
+    }
+
+    /// The number of the profile for such ports.
+    pub(super) fn get(&self, rate: Rate, host_facing: bool) -> u16 {
+        let place = self.keys.iter().position(|key| *key == (rate, host_facing));
+        place.expect("all profiles are made before ports") as u16
+    }
+}
+
+/// What is known of a fabric before its nodes are built.
+pub(super) struct Builder<'a, E> {
+    pub(super) graph: &'a Graph,
+    pub(super) config: &'a FabricConfig,
+    pub(super) layout: &'a Layout,
+    endpoint: &'a (dyn Fn(HostId) -> E + Sync),
+    shard_of: &'a [u32],
+    capture: Option<&'a Capture>,
+    seed: u64,
+    threads: usize,
+    split: &'a Split,
+    /// Nodes of each of this rank's shards.
+    members: Vec<Vec<NodeId>>,
+    /// Index within its shard of each port.
+    pub(super) place: Vec<u32>,
+    pub(super) profiles: Profiles,
+    /// Coupling group of each host.
+    groups: Vec<Option<u32>>,
+    group_count: usize,
+    /// Some link loses frames at some time.
+    losses: bool,
+}
+
+/// A host's program, to be taken when the host is built.
+type Stock<P> = VecDeque<P>;
+
+impl<'a, E: Endpoint> Builder<'a, E> {
+    pub(super) fn new<P>(
+        parts: &Parts<'a, E, P>,
+        layout: &'a Layout,
+        split: &'a Split,
+    ) -> Builder<'a, E> {
+        let own = split.own();
+        let mut members = vec![Vec::new(); own.len()];
+        let mut place = vec![0; layout.node.len()];
+        let mut ports = vec![0u32; split.shards()];
+        for node in (0..parts.graph.nodes()).map(NodeId) {
+            let shard = parts.shard_of[node.index()] as usize;
+            if own.contains(&shard) {
+                members[shard - own.start].push(node);
+            }
+            for port in layout.ports_of(node) {
+                place[port as usize] = ports[shard];
+                ports[shard] += 1;
+            }
+        }
+        let mut groups = vec![None; parts.graph.hosts as usize];
+        for (number, group) in parts.couplings.iter().enumerate() {
+            group.iter().for_each(|host| groups[host.index()] = Some(number as u32));
+        }
+        Builder {
+            graph: parts.graph,
+            config: parts.config,
+            layout,
+            endpoint: parts.endpoint,
+            shard_of: parts.shard_of,
+            capture: parts.capture,
+            seed: parts.seed,
+            threads: parts.extent.threads,
+            split,
+            members,
+            place,
+            profiles: Profiles::default(),
+            groups,
+            group_count: parts.couplings.len(),
+            losses: parts.config.link.errors != FrameErrors::None
+                || parts.faults.iter().any(|fault| fault.change.is_loss()),
+        }
+    }
+
+    pub(super) fn build<P: Program>(
+        mut self,
+        parts: Parts<'_, E, P>,
+    ) -> Result<Vec<Shard<E, P>>, AssembleError> {
+        for port in 0..self.layout.node.len() as u32 {
+            self.profiles.add(self.config, self.rate(port), self.is_host_facing(port));
+        }
+        let mut faults = self.node_faults(parts.faults, parts.switch_faults);
+        let own = self.split.own();
+        let mut works: Vec<_> =
+            own.clone().map(|number| (number, Stock::new(), BTreeMap::new(), None)).collect();
+        for (host, program) in parts.programs.into_iter().enumerate() {
+            let shard = self.shard_of[host] as usize;
+            if own.contains(&shard) {
+                works[shard - own.start].1.push_back(program);
+            }
+        }
+        for (number, _, changes, _) in &mut works {
+            let nodes = &self.members[*number - own.start];
+            changes.extend(nodes.iter().filter_map(|node| faults.remove_entry(&node.0)));
+        }
+        let each = works.len().div_ceil(self.threads.max(1)).max(1);
+        let builder = &self;
+        std::thread::scope(|scope| {
+            for work in works.chunks_mut(each) {
+                scope.spawn(move || {
+                    for (number, programs, changes, built) in work {
+                        *built = Some(builder.shard(*number, programs, changes));
+                    }
+                });
+            }
+        });
+        works.into_iter().map(|(.., built)| built.expect("every shard is built")).collect()
+    }
+
+    /// One shard with all that is in it.
+    fn shard<P: Program>(
+        &self,
+        number: usize,
+        programs: &mut Stock<P>,
+        changes: &mut BTreeMap<u32, VecDeque<NodeFault>>,
+    ) -> Result<Shard<E, P>, AssembleError> {
+        let members = &self.members[number - self.split.own().start];
+        let mut shard = self.empty_shard(number, members);
+        if let Some(capture) = self.capture {
+            shard.outlet.taps = Taps::new(capture);
+        }
+        for &node in members {
+            if let Some(changes) = changes.remove(&node.0) {
+                shard.faults.insert(shard.nodes.len() as u32, changes);
+            }
+            self.add_node(&mut shard, node, programs)?;
+            if let Some(capture) = self.capture {
+                self.tap(&mut shard, node, capture);
+            }
+        }
+        Ok(shard)
+    }
+
+    /// The rate of a port's link.
+    fn rate(&self, port: u32) -> Rate {
+        self.graph.links[self.layout.link[port as usize] as usize].rate
+    }
+
+    /// Whether a port is a switch's and leads to a host.
+    pub(super) fn is_host_facing(&self, port: u32) -> bool {
+        let node = self.layout.node[port as usize];
+        let peer = self.layout.node[self.layout.peer[port as usize] as usize];
+        peer.0 < self.graph.hosts && node.0 >= self.graph.hosts
+    }
+
+    fn empty_shard<P>(&self, number: usize, members: &[NodeId]) -> Shard<E, P> {
+        let owners = members
+            .iter()
+            .enumerate()
+            .flat_map(|(local, node)| self.layout.ports_of(*node).map(move |_| local as u32));
+        let owners: Vec<u32> = owners.collect();
+        Shard {
+            nodes: Vec::with_capacity(members.len()),
+            hosts: Vec::new(),
+            switches: Vec::new(),
+            ports: Vec::with_capacity(owners.len()),
+            profiles: self.profiles.profiles.clone(),
+            busy: vec![Time::NEVER; owners.len()],
+            gate: vec![0; owners.len()],
+            groups: vec![Vec::new(); self.group_count],
+            group_nodes: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            outlet: Outlet::new(number as u16, self.split.shards(), owners, members.len()),
+            scratch: Scratch::default(),
+            in_flight: 0,
+        }
+    }
+
+    fn add_node<P: Program>(
+        &self,
+        shard: &mut Shard<E, P>,
+        node: NodeId,
+        programs: &mut Stock<P>,
+    ) -> Result<(), AssembleError> {
+        let first = shard.ports.len() as u32;
+        let ports = self.layout.ports_of(node);
+        let count = ports.len() as u32;
+        for port in ports {
+            let port = self.port(port);
+            shard.ports.push(port);
+        }
+        if let Some(multiple) = self.config.telemetry {
+            self.sample(shard, node, first as usize, multiple);
+        }
+        let role = if node.0 < self.graph.hosts {
+            let host = HostId(node.0);
+            let program = programs.pop_front().expect("a program for each host");
+            let group = self.groups[host.index()];
+            if let Some(group) = group {
+                let local = shard.nodes.len() as u32;
+                shard.groups[group as usize].push(local);
+                shard.group_nodes.insert(host, local);
+            }
+            shard.hosts.push(Host::new(host, (self.endpoint)(host), program, group));
+            Role::Host(shard.hosts.len() as u32 - 1)
+        } else {
+            let switch = self.switch(node)?;
+            shard.switches.push(switch);
+            Role::Switch(shard.switches.len() as u32 - 1)
+        };
+        shard.nodes.push(Node { role, first, ports: count });
+        Ok(())
+    }
+
+    /// Telemetry on the ports of `node` from place `first` on: switches write it, hosts send and take it.
+    fn sample<P>(&self, shard: &mut Shard<E, P>, node: NodeId, first: usize, multiple: u32) {
+        for place in first..shard.ports.len() {
+            if node.0 < self.graph.hosts {
+                shard.ports[place].special |= special::TELEMETRY;
+                shard.gate[place] |= gate::TELEMETRY;
+            } else {
+                shard.ports[place].sample(multiple);
+            }
+        }
+    }
+
+    /// Captures what of the ports of `node`, the last one added, is to be.
+    fn tap<P>(&self, shard: &mut Shard<E, P>, node: NodeId, capture: &Capture) {
+        let ports = self.layout.ports_of(node);
+        let first = shard.ports.len() - ports.len();
+        let pipeline = latency_into(self.graph, self.config, node, Span::ZERO);
+        for (place, port) in ports.enumerate() {
+            if capture.ports.contains(&PortId(port)) {
+                shard.ports[first + place].special |= special::TAP;
+                shard.gate[first + place] |= gate::TAP;
+                shard.outlet.taps.add(PortId(port), pipeline);
+            }
+        }
+    }
+
+    fn port(&self, port: u32) -> Port {
+        let place = port as usize;
+        let link = &self.graph.links[self.layout.link[place] as usize];
+        let peer_port = self.layout.peer[place];
+        let peer_node = self.layout.node[peer_port as usize];
+        let peer = Peer {
+            shard: self.shard_of[peer_node.index()] as u16,
+            port: self.place[peer_port as usize],
+        };
+        let mut built = Port::new(
+            PortId(port),
+            peer,
+            link.rate,
+            latency_into(self.graph, self.config, peer_node, link.delay),
+            self.profiles.get(link.rate, self.is_host_facing(port)),
+            Stream::new(self.seed, u64::from(port), Purpose::Queue),
+        );
+        if let Some(layer) = self.link_layer(port) {
+            built.set_link(layer);
+        }
+        built
+    }
+
+    /// The link layer of a port, if anything on its link needs one.
+    fn link_layer(&self, port: u32) -> Option<LinkLayer> {
+        let link = &self.graph.links[self.layout.link[port as usize] as usize];
+        let config = &self.config.link;
+        let retry = config.llr.filter(|llr| llr.links.contains(link.a, link.b, self.graph.hosts));
+        let retry = retry.map(|llr| Llr::new(llr, llr_answer(link.rate, link.delay)));
+        let credits = match &self.config.buffer {
+            Buffer::Credits(credits) => {
+                let round_trip = latency_into(self.graph, self.config, link.a, link.delay)
+                    + latency_into(self.graph, self.config, link.b, link.delay);
+                let limit = credits.limit(link.rate, round_trip);
+                let frame = cells(u64::from(credits.frame));
+                Some(Credits::new(self.lossless(), limit, frame))
+            }
+            Buffer::PerQueue | Buffer::Shared(_) => None,
+        };
+        let wanted = self.losses || retry.is_some() || credits.is_some();
+        let random = link::stream(self.seed, PortId(port));
+        wanted.then(|| LinkLayer::new(config.errors, random, retry, credits))
+    }
+
+    /// Mask of the classes under flow control.
+    fn lossless(&self) -> u8 {
+        let classes = self.config.classes.iter().enumerate();
+        classes.filter(|(_, class)| class.lossless).fold(0, |mask, (place, _)| mask | 1 << place)
+    }
+
+    fn switch(&self, node: NodeId) -> Result<Switch, AssembleError> {
+        let spec = self.graph.switch(node).expect("nodes beyond the hosts are switches");
+        let salt = Salt(key(self.seed, u64::from(node.0), Purpose::Salt));
+        let retry = self.config.link.llr.is_some();
+        let guard = match self.config.buffer {
+            Buffer::Credits(_) => Some(Guard::Credits),
+            _ => self.layout.mmu(self.graph, self.config, node)?.map(Guard::Pauses),
+        };
+        let watchdog = match &self.config.buffer {
+            Buffer::Shared(shared) => shared.watchdog,
+            Buffer::PerQueue | Buffer::Credits(_) => None,
+        };
+        let watchdog =
+            watchdog.map(|config| Watchdog::new(config, self.layout.ports_of(node).len()));
+        let shared = guard.map(|guard| Box::new(SharedState::new(guard, retry, watchdog)));
+        let routing = (&self.config.routing, self.seed, node.0);
+        let mut switch = Switch::new(spec.route, salt, shared, retry, routing);
+        self.pin(node, &mut switch);
+        Ok(switch)
+    }
+
+    /// Pins the packets of this switch that do not choose.
+    fn pin(&self, node: NodeId, switch: &mut Switch) {
+        let pins = &self.config.routing.pins;
+        if pins.is_empty() {
+            return;
+        }
+        let ports = self.layout.ports_of(node);
+        let first = ports.start;
+        let by_peer: BTreeMap<NodeId, u16> = ports
+            .map(|port| {
+                let peer = self.layout.node[self.layout.peer[port as usize] as usize];
+                (peer, (port - first) as u16)
+            })
+            .collect();
+        for pin in pins.iter().filter(|pin| pin.at == node) {
+            if let (Some(ingress), Some(egress)) = (by_peer.get(&pin.from), by_peer.get(&pin.to)) {
+                switch.pin(*ingress, pin.dst, *egress);
+            }
+        }
+    }
+}

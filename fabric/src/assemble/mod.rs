@@ -1,0 +1,211 @@
+//! From a graph to shards: ports numbered, links joined, buffers sized, hosts given their transport
+//! and program.
+//!
+//! - this file: what a run is made of, and what of it is refused
+//! - `build`: nodes and ports, shard by shard; `changes`: faults
+
+mod build;
+mod changes;
+
+use crate::capture::Capture;
+use crate::config::{Buffer, FabricConfig, SharedBuffer};
+use crate::endpoint::Endpoint;
+use crate::engine::ranks::Split;
+use crate::error::AssembleError;
+use crate::fault::{Fault, SwitchFault};
+use crate::graph::{Graph, Link};
+use crate::ids::{HostId, NodeId};
+use crate::layout::Layout;
+use crate::net::buffer::{Mmu, headroom};
+use crate::net::switch::{MAX_PORTS, MAX_WINDOW};
+use crate::program::Program;
+use crate::run::Run;
+use crate::units::{Rate, Span};
+
+use build::Builder;
+
+/// What a run is made of.
+pub struct Parts<'a, E, P> {
+    /// The fabric.
+    pub graph: &'a Graph,
+    /// How its elements behave.
+    pub config: &'a FabricConfig,
+    /// Makes the transport of a host; called once for each host of this rank.
+    pub endpoint: &'a (dyn Fn(HostId) -> E + Sync),
+    /// A program for every host.
+    pub programs: Vec<P>,
+    /// Hosts whose programs signal each other, group by group.
+    pub couplings: &'a [Vec<HostId>],
+    /// The shard of every node; all hosts of a coupling group in one shard.
+    pub shard_of: &'a [u32],
+    /// Changes of links.
+    pub faults: &'a [Fault],
+    /// Switches that fail or come back.
+    pub switch_faults: &'a [SwitchFault],
+    /// Frames to record.
+    pub capture: Option<&'a Capture>,
+    /// Seed of all random streams.
+    pub seed: u64,
+    /// The part of the fabric that is built.
+    pub extent: Extent,
+}
+
+/// Which part of a fabric is built, and by how many threads.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Number of this process among `ranks`.
+    pub rank: usize,
+    /// Processes that run the emulation together; each builds its own shards only.
+    pub ranks: usize,
+    /// Threads that build.
+    pub threads: usize,
+}
+
+impl Default for Extent {
+    /// All of it, by one thread.
+    fn default() -> Extent {
+        Extent { rank: 0, ranks: 1, threads: 1 }
+    }
+}
+
+impl Layout {
+    /// The shared buffer of a switch, if switches have one.
+    fn mmu(
+        &self,
+        graph: &Graph,
+        config: &FabricConfig,
+        node: NodeId,
+    ) -> Result<Option<Mmu>, AssembleError> {
+        let Buffer::Shared(shared) = &config.buffer else { return Ok(None) };
+        let ports: Vec<(Rate, Span)> =
+            self.ports_of(node).map(|port| self.buffer_port(graph, config, port, node)).collect();
+        let too_small = |needed| AssembleError::BufferTooSmall {
+            node: graph.name(node),
+            buffer: shared.bytes,
+            ports: ports.len(),
+            needed,
+        };
+        Mmu::new(config, shared, &ports).map(Some).map_err(too_small)
+    }
+
+    /// Rate of a port's link, and the mean of the latencies of its two directions.
+    fn buffer_port(
+        &self,
+        graph: &Graph,
+        config: &FabricConfig,
+        port: u32,
+        node: NodeId,
+    ) -> (Rate, Span) {
+        let link = &graph.links[self.link[port as usize] as usize];
+        let peer = self.node[self.peer[port as usize] as usize];
+        let both = latency_into(graph, config, node, link.delay)
+            + latency_into(graph, config, peer, link.delay);
+        (link.rate, Span(both.0.div_ceil(2)))
+    }
+}
+
+/// Latency of a link into `node`: propagation and the receiver's fixed pipeline.
+fn latency_into(graph: &Graph, config: &FabricConfig, node: NodeId, delay: Span) -> Span {
+    delay + graph.switch(node).map_or(config.host_latency, |switch| switch.latency)
+}
+
+/// Bytes that the switch with the most ports sets aside of a shared buffer, for headroom and reserves.
+/// A buffer has to be larger than this.
+pub fn set_aside(graph: &Graph, config: &FabricConfig, shared: &SharedBuffer) -> u64 {
+    let layout = Layout::new(graph);
+    let of_port = |port: u32, node| {
+        let (rate, latency) = layout.buffer_port(graph, config, port, node);
+        headroom(shared, rate, latency) + shared.reserve
+    };
+    let switches = (graph.hosts..graph.nodes()).map(NodeId);
+    let of_switch = |node| layout.ports_of(node).map(|port| of_port(port, node)).sum();
+    switches.map(of_switch).max().unwrap_or(0)
+}
+
+/// The shortest latency of all links: how far every node may run ahead.
+fn lookahead(graph: &Graph, config: &FabricConfig) -> Result<Span, AssembleError> {
+    let mut shortest = Span(u64::MAX);
+    for link in &graph.links {
+        for node in [link.a, link.b] {
+            let latency = latency_into(graph, config, node, link.delay);
+            if latency == Span::ZERO {
+                let link = format!("{} - {}", graph.name(link.a), graph.name(link.b));
+                return Err(AssembleError::NoLookahead { link });
+            }
+            shortest = shortest.min(latency);
+        }
+    }
+    // A longer window would only overflow the order key; results do not depend on its width.
+    Ok(shortest.min(Span(MAX_WINDOW - 1)))
+}
+
+fn check(graph: &Graph, layout: &Layout) -> Result<(), AssembleError> {
+    for node in (0..graph.nodes()).map(NodeId) {
+        let ports = layout.ports_of(node).len();
+        if ports > MAX_PORTS {
+            let node = graph.name(node);
+            return Err(AssembleError::TooManyPorts { node, ports, most: MAX_PORTS });
+        }
+        if ports == 0 && node.0 < graph.hosts {
+            return Err(AssembleError::Unconnected { node: graph.name(node) });
+        }
+    }
+    Ok(())
+}
+
+/// Too few credits would hold a class back for ever.
+fn check_credits(config: &FabricConfig) -> Result<(), AssembleError> {
+    let Buffer::Credits(credits) = &config.buffer else { return Ok(()) };
+    let least = credits.least_bytes();
+    match credits.bytes {
+        Some(bytes) if bytes < least => Err(AssembleError::CreditsTooFew { bytes, least }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks what [`assemble`] would refuse, without building anything.
+///
+/// # Errors
+/// [`AssembleError`] when the graph and configuration cannot run.
+pub fn validate(graph: &Graph, config: &FabricConfig) -> Result<(), AssembleError> {
+    let layout = Layout::new(graph);
+    check(graph, &layout)?;
+    lookahead(graph, config)?;
+    check_credits(config)?;
+    let switches = (graph.hosts..graph.nodes()).map(NodeId);
+    switches.map(|node| layout.mmu(graph, config, node)).try_for_each(|mmu| mmu.map(drop))
+}
+
+/// Builds the shards of a run, or those of one rank.
+///
+/// # Errors
+/// [`AssembleError`] when the graph and configuration cannot run.
+///
+/// # Panics
+/// If there is not exactly one program a host and one shard number a node.
+pub fn assemble<E: Endpoint, P: Program>(
+    parts: Parts<'_, E, P>,
+) -> Result<Run<E, P>, AssembleError> {
+    assert_eq!(parts.programs.len(), parts.graph.hosts as usize);
+    assert_eq!(parts.shard_of.len(), parts.graph.nodes() as usize);
+    let layout = Layout::new(parts.graph);
+    check(parts.graph, &layout)?;
+    let lookahead = lookahead(parts.graph, parts.config)?;
+    check_credits(parts.config)?;
+    let shards = parts.shard_of.iter().max().map_or(1, |most| *most as usize + 1);
+    let split = Split::new(shards, parts.extent.rank, parts.extent.ranks);
+    let reach = reach(&parts, &split);
+    let shards = Builder::new(&parts, &layout, &split).build(parts)?;
+    Ok(Run::new(shards, split, layout, lookahead, reach))
+}
+
+/// The shortest latency of all links between ranks: how far every rank may run ahead.
+fn reach<E, P>(parts: &Parts<'_, E, P>, split: &Split) -> Span {
+    let rank_of = |node: NodeId| split.rank_of(parts.shard_of[node.index()] as usize);
+    let between = parts.graph.links.iter().filter(|link| rank_of(link.a) != rank_of(link.b));
+    let latency = |link: &Link| {
+        let into = |node| latency_into(parts.graph, parts.config, node, link.delay);
+        into(link.a).min(into(link.b))
+    };
+    between.map(latency).min().unwrap_or(Span(u64::MAX))
+}
