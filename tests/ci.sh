@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The checks of this project, one verb each; CONTRIBUTING.md has a paragraph on every one.
-# usage: tests/ci.sh fmt|clippy|test|doc|pure|guard|bench|all
+# usage: tests/ci.sh fmt|clippy|test|doc|pure|guard|mpi|bench|all
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ pure() {
     local found
     found=$(cargo tree --package "$package" --edges normal --prefix none --format '{p}' |
       awk '{print $1}' | sort -u |
-      grep -vxE 'ultraloom-(fabric|transports|topologies|workloads)|rand|rand_core|rand_xoshiro|thiserror|thiserror-impl|crc|crc-catalog|smoltcp|bitflags|byteorder|cfg-if|hash32|heapless|managed|stable_deref_trait|strsim|proc-macro2|quote|syn|unicode-ident' || true)
+      grep -vxE 'ultraloom-(fabric|transports|topologies|workloads)|rand|rand_core|rand_xoshiro|thiserror|thiserror-impl|crc|crc-catalog|serde|serde_core|serde_derive|postcard|cobs|smoltcp|bitflags|byteorder|cfg-if|hash32|heapless|managed|stable_deref_trait|strsim|proc-macro2|quote|syn|unicode-ident' || true)
     if [ -n "$found" ]; then
       echo "$package depends on: $found" >&2
       return 1
@@ -28,16 +28,26 @@ pure() {
 # The packet-hop costs no more instructions than stored, by 5 %; where valgrind is installed.
 guard() { tests/instructions.sh --check; }
 
+# One emulation over several processes; where an MPI library and libclang are installed.
+mpi() {
+  if ! command -v mpirun >/dev/null || ! command -v mpicc >/dev/null; then
+    echo "SKIP mpi: no MPI library is installed"
+    return
+  fi
+  cargo clippy --package ultraloom --package ultraloom-dist --features mpi --all-targets --quiet -- -D warnings
+  cargo test --release --package ultraloom --features mpi --test mpi
+}
+
 # Criterion benchmarks, and instruction counts where valgrind is installed.
 bench() {
   cargo bench --package ultraloom-tests --bench hops
   tests/instructions.sh
 }
 
-all() { fmt; clippy; pure; tests; doc; guard; }
+all() { fmt; clippy; pure; tests; doc; guard; mpi; }
 
 case "${1:-all}" in
   test) tests ;;
-  fmt | clippy | doc | pure | bench | guard | all) "$1" ;;
+  fmt | clippy | doc | pure | bench | guard | mpi | all) "$1" ;;
   *) sed -n 2,3p "$0" >&2; exit 2 ;;
 esac

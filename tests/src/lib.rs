@@ -1,6 +1,8 @@
 //! What tests across packages share: scenarios run from text, and recorded figures of references.
 
-use dist::World;
+pub mod ranks;
+
+use fabric::engine::ranks::{Alone, Ranks};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,19 +10,51 @@ use results::summary::Figures;
 use ultraloom::args::Output;
 use ultraloom::error::Source;
 use ultraloom::execute::{Outcome, Settings, execute, prepare};
+use ultraloom::scenario::model::Scenario;
 use ultraloom::scenario::{from_source, load};
+
+use ranks::Channels;
+
+/// A scenario from text.
+///
+/// # Panics
+/// If it is wrong.
+fn scenario(text: &str, sets: &[String]) -> Scenario {
+    let source = Source { name: "test.toml".into(), text: text.into(), folder: None };
+    from_source(&Arc::new(source), sets, None).unwrap_or_else(|error| panic!("{}", error.render()))
+}
+
+/// Runs a scenario on the given threads and shards, as one of `ranks`.
+fn execute_as<R: Ranks>(scenario: &Scenario, ranks: &R, threads: usize, shards: u32) -> Outcome {
+    let prepared = prepare(scenario).unwrap_or_else(|error| panic!("{}", error.render()));
+    let settings = Settings { ranks, threads, shards, output: Output::Quiet };
+    execute(scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
+}
 
 /// Runs a scenario's text on the given threads and shards.
 ///
 /// # Panics
 /// If the scenario is wrong.
 pub fn run_on(text: &str, sets: &[String], threads: usize, shards: u32) -> Outcome {
-    let source = Source { name: "test.toml".into(), text: text.into(), folder: None };
-    let scenario = from_source(&Arc::new(source), sets, None)
-        .unwrap_or_else(|error| panic!("{}", error.render()));
-    let prepared = prepare(&scenario).unwrap_or_else(|error| panic!("{}", error.render()));
-    let settings = Settings { world: &World::alone(), threads, shards, output: Output::Quiet };
-    execute(&scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
+    execute_as(&scenario(text, sets), &Alone, threads, shards)
+}
+
+/// Runs a scenario's text on several ranks, each with the given threads, over all of which there are the given
+/// shards.
+///
+/// # Panics
+/// If the scenario is wrong.
+pub fn run_among(text: &str, ranks: usize, threads: usize, shards: u32) -> Outcome {
+    let scenario = scenario(text, &[]);
+    std::thread::scope(|scope| {
+        let ranks: Vec<_> = Channels::among(ranks)
+            .into_iter()
+            .map(|rank| scope.spawn(|| (execute_as(&scenario, &rank, threads, shards), rank)))
+            .collect();
+        let outcomes: Vec<_> =
+            ranks.into_iter().map(|rank| rank.join().expect("no panic")).collect();
+        outcomes.into_iter().next().expect("at least one rank").0
+    })
 }
 
 /// Runs a scenario's file on one thread.
@@ -30,8 +64,7 @@ pub fn run_on(text: &str, sets: &[String], threads: usize, shards: u32) -> Outco
 pub fn run_file(path: &Path) -> Outcome {
     let scenario = load(Some(path), &[], None).unwrap_or_else(|error| panic!("{}", error.render()));
     let prepared = prepare(&scenario).unwrap_or_else(|error| panic!("{}", error.render()));
-    let settings =
-        Settings { world: &World::alone(), threads: 1, shards: 1, output: Output::Quiet };
+    let settings = Settings { ranks: &Alone, threads: 1, shards: 1, output: Output::Quiet };
     execute(&scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
 }
 

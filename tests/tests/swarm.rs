@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use fabric::assemble::{Extent, Parts, assemble};
 use fabric::engine::Progress;
-use fabric::ids::HostId;
 use fabric::probe::RunRecord;
 use fabric::rng::{Purpose, Stream};
 use fabric::units::Time;
@@ -21,7 +20,6 @@ use ultraloom::scenario::from_source;
 
 /// Seeds of a run of the tests.
 const SEEDS: u64 = 1_000;
-const HOSTS: u32 = 16;
 
 /// One of `choices`.
 fn pick<'a>(random: &mut Stream, choices: &[&'a str]) -> &'a str {

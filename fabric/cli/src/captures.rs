@@ -18,7 +18,7 @@ pub struct CaptureSet {
     /// The workload.
     pub workload: String,
     /// Its frames.
-    record: CaptureRecord,
+    pub record: CaptureRecord,
     /// The captured ports, in the order of their numbers.
     ports: Vec<(u32, Interface)>,
     protocol: Protocol,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use dist::World;
 use fabric::assemble::{Extent, Parts, assemble};
 use fabric::engine::Progress;
 use fabric::engine::ranks::Ranks;
@@ -42,9 +41,9 @@ const UNTIL: Span = Span::from_millis(10_000);
 
 /// How a scenario is run.
 #[derive(Clone, Copy)]
-pub struct Settings<'a> {
+pub struct Settings<'a, R> {
     /// The processes that run it.
-    pub world: &'a World,
+    pub ranks: &'a R,
     /// Threads of the engine.
     pub threads: usize,
     /// Shards of the fabric.
@@ -83,10 +82,10 @@ pub fn prepare(scenario: &Scenario) -> Result<Vec<Prepared>, UserError> {
 ///
 /// # Errors
 /// When a fabric cannot be assembled.
-pub fn execute(
+pub fn execute<R: Ranks>(
     scenario: &Scenario,
     prepared: &[Prepared],
-    settings: &Settings<'_>,
+    settings: &Settings<'_, R>,
 ) -> Result<Outcome, UserError> {
     let mut outcome = Outcome {
         summary: RunSummary {
@@ -110,17 +109,17 @@ pub fn execute(
             break;
         }
     }
-    if !outcome.interrupted && settings.world.is_first() {
+    if !outcome.interrupted && settings.ranks.is_first() {
         outcome.summary.claims = claims::judge(&scenario.claims, &outcome.summary, &outcome.flows);
     }
     Ok(outcome)
 }
 
-fn run_variant(
+fn run_variant<R: Ranks>(
     scenario: &Scenario,
     variant: &Variant,
     prepared: &Prepared,
-    settings: &Settings<'_>,
+    settings: &Settings<'_, R>,
     outcome: &mut Outcome,
 ) -> Result<(), UserError> {
     let mut workloads = Vec::new();
@@ -148,7 +147,7 @@ fn run_variant(
             break;
         }
     }
-    if !settings.world.is_first() {
+    if !settings.ranks.is_first() {
         return Ok(());
     }
     times.sort_unstable();
@@ -196,35 +195,35 @@ fn keep(
     });
 }
 
-fn run_one(
+fn run_one<R: Ranks>(
     scenario: &Scenario,
     variant: &Variant,
     workload: &Workload,
     prepared: &Prepared,
-    settings: &Settings<'_>,
+    settings: &Settings<'_, R>,
 ) -> Result<Option<(RunRecord, Context)>, UserError> {
-    let world = settings.world;
+    let ranks = settings.ranks;
     let programs = prepared.workload(workload, scenario.seed)?;
     let mut context = context(&programs, settings);
-    let extent = Extent { rank: world.rank(), ranks: world.count(), threads: settings.threads };
+    let extent = Extent { rank: ranks.rank(), ranks: ranks.count(), threads: settings.threads };
     let mut run = assembled(prepared, programs, scenario.seed, settings.shards, extent)?;
     context.shards = run.shards() as u64;
     let progress = Arc::new(Progress::default());
     let title = format!("{} {}", variant.name, workload.name);
     let shown = Arc::clone(&progress);
-    let output = if world.is_first() { settings.output } else { Output::Quiet };
+    let output = if ranks.is_first() { settings.output } else { Output::Quiet };
     let display = Display::start(&title, context.messages, output, shown, &STOP);
     let until = until(variant);
     #[allow(clippy::disallowed_methods, reason = "the command measures how long the engine takes")]
     let start = Instant::now();
-    run.proceed(settings.threads, Until::end(until), &progress, world);
+    run.proceed(settings.threads, Until::end(until), &progress, ranks);
     context.wall_s = start.elapsed().as_secs_f64();
     drop(display);
-    let record = run.finish(world);
-    if world.any(STOP.load(Ordering::Relaxed)) {
+    let record = run.finish(ranks);
+    if ranks.any(STOP.load(Ordering::Relaxed)) {
         STOP.store(true, Ordering::Relaxed);
     }
-    context.peak_rss_bytes = world.sum(peak_rss_bytes());
+    context.peak_rss_bytes = ranks.sum(peak_rss_bytes());
     let Some(record) = record else { return Ok(None) };
     context.forecast_rss_bytes = forecast::forecast(prepared, workload);
     let ideal = Ideal::new(&prepared.graph, prepared.behaviour.fabric.host_latency);
@@ -272,7 +271,7 @@ pub fn until(variant: &Variant) -> Time {
     Time(variant.until.unwrap_or(UNTIL).0)
 }
 
-fn context(programs: &Programs, settings: &Settings<'_>) -> Context {
+fn context<R: Ranks>(programs: &Programs, settings: &Settings<'_, R>) -> Context {
     Context {
         messages: programs.messages,
         collective: programs.collective.map(|collective| CollectiveShape {
@@ -282,7 +281,7 @@ fn context(programs: &Programs, settings: &Settings<'_>) -> Context {
             bus_factor: collective.bus_factor(),
         }),
         threads: settings.threads as u64,
-        ranks: settings.world.count() as u64,
+        ranks: settings.ranks.count() as u64,
         ..Context::default()
     }
 }

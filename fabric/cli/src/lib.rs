@@ -107,7 +107,7 @@ pub fn run(arguments: &Run, world: &World) -> Result<ExitCode, UserError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let threads = arguments.threads.unwrap_or(cores);
     let settings = Settings {
-        world,
+        ranks: world,
         threads: threads as usize,
         shards: arguments.shards.unwrap_or(threads * world.count() as u64) as u32,
         output: arguments.output,

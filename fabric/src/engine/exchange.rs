@@ -7,12 +7,13 @@
 //! Mail to shards of other ranks is turned into words at once and waits until the ranks meet; what they bring
 //! waits for the shard's next window.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::engine::ranks::Split;
 use crate::net::mail::Mail;
 use crate::net::outlet::Outlet;
+use crate::units::Time;
 
 struct Slot<T> {
     /// Whether there is something, so that empty boxes are not locked.
@@ -47,8 +48,12 @@ pub(crate) struct Exchange {
     split: Split,
     /// By parity of the window, then receiving, then sending shard of this rank.
     slots: Vec<Slot<Mail>>,
+    /// Whether there is any mail: by parity of the window, then receiving shard. Most windows have little.
+    waiting: Vec<AtomicBool>,
     /// By sending shard of this rank, then rank.
     leaving: Vec<Slot<Vec<u64>>>,
+    /// When the first packet of what leaves arrives.
+    leaving_earliest: AtomicU64,
     /// By receiving shard of this rank.
     arrived: Vec<Slot<Vec<u64>>>,
 }
@@ -58,31 +63,38 @@ impl Exchange {
         let own = split.own().len();
         Exchange {
             slots: Slot::row(2 * own * own),
+            waiting: (0..2 * own).map(|_| AtomicBool::new(false)).collect(),
             leaving: Slot::row(own * split.ranks()),
+            leaving_earliest: AtomicU64::new(u64::MAX),
             arrived: Slot::row(own),
             split: split.clone(),
         }
     }
 
+    /// One of our shards as a receiver in a window: its place in `waiting`, and its row in `slots`.
+    fn row(&self, window: u64, to: usize) -> usize {
+        (window & 1) as usize * self.arrived.len() + to
+    }
+
     /// The box from one of our shards to another, both counted from our first.
     fn slot(&self, window: u64, from: usize, to: usize) -> &Slot<Mail> {
-        let (set, own) = ((window & 1) as usize, self.arrived.len());
-        &self.slots[(set * own + to) * own + from]
+        &self.slots[self.row(window, to) * self.arrived.len() + from]
     }
 
     /// Posts what our shard `from` has sent in `window`.
     pub(crate) fn post(&self, window: u64, from: usize, outlet: &mut Outlet) {
         let own = self.split.own();
-        for (to, mail) in outlet.outbox.iter_mut().enumerate() {
-            if mail.is_empty() {
-                continue;
-            }
+        for to in outlet.addressed.drain(..) {
+            let to = usize::from(to);
+            let mail = &mut outlet.outbox[to];
             if own.contains(&to) {
+                self.waiting[self.row(window, to - own.start)].store(true, Ordering::Release);
                 let mut posted = self.slot(window, from, to - own.start).fill();
                 debug_assert!(posted.is_empty(), "mail of two windows ago was collected");
                 std::mem::swap(&mut *posted, mail);
             } else {
                 let rank = self.split.rank_of(to);
+                self.leaving_earliest.fetch_min(mail.earliest().0, Ordering::Relaxed);
                 let mut words = self.leaving[from * self.split.ranks() + rank].fill();
                 mail.write(to as u64, &mut words);
             }
@@ -91,7 +103,9 @@ impl Exchange {
 
     /// Hands our shard `to` what was sent to it in `window`, and what other ranks have brought.
     pub(crate) fn collect(&self, window: u64, to: usize, outlet: &mut Outlet) {
-        for from in 0..self.arrived.len() {
+        let waiting = &self.waiting[self.row(window, to)];
+        let senders = if waiting.swap(false, Ordering::Acquire) { self.arrived.len() } else { 0 };
+        for from in 0..senders {
             if let Some(mut posted) = self.slot(window, from, to).empty() {
                 outlet.receive(&mut posted);
             }
@@ -109,13 +123,14 @@ impl Exchange {
         }
     }
 
-    /// Moves what waits for each rank into `mail`.
-    pub(crate) fn take_leaving(&self, mail: &mut [Vec<u64>]) {
+    /// Moves what waits for each rank into `mail`; returns when the first packet of it arrives.
+    pub(crate) fn take_leaving(&self, mail: &mut [Vec<u64>]) -> Time {
         for (place, slot) in self.leaving.iter().enumerate() {
             if let Some(mut words) = slot.empty() {
                 join(&mut mail[place % self.split.ranks()], &mut words);
             }
         }
+        Time(self.leaving_earliest.swap(u64::MAX, Ordering::Relaxed))
     }
 
     /// Hands out what other ranks have brought.

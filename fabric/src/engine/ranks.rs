@@ -54,6 +54,35 @@ pub trait Ranks {
 
     /// Hands all ranks the bytes of rank 0.
     fn share(&self, bytes: Vec<u8>) -> Vec<u8>;
+
+    /// Whether this is the process that speaks for all.
+    fn is_first(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// The first rank on which something failed, and what; `own` is what failed here. All ranks have to call it.
+    fn first_failure(&self, own: Option<&str>) -> Option<(usize, String)> {
+        let all = self.gather(own.unwrap_or_default().as_bytes().to_vec());
+        let failed = all.iter().position(|text| !text.is_empty());
+        let told = failed.map(|rank| [&(rank as u64).to_le_bytes()[..], &all[rank]].concat());
+        let told = self.share(told.unwrap_or_default());
+        let (rank, text) = told.split_first_chunk()?;
+        Some((u64::from_le_bytes(*rank) as usize, String::from_utf8_lossy(text).into_owned()))
+    }
+
+    /// Whether it is true on some rank. All ranks have to call it.
+    fn any(&self, own: bool) -> bool {
+        let all = self.gather(vec![u8::from(own)]);
+        let any = all.iter().flatten().any(|one| *one != 0);
+        self.share(vec![u8::from(any)]) != [0]
+    }
+
+    /// The sum over all ranks, on the first. All ranks have to call it.
+    fn sum(&self, own: u64) -> u64 {
+        let all = self.gather(own.to_le_bytes().to_vec());
+        let number = |bytes: Vec<u8>| bytes.try_into().map_or(0, u64::from_le_bytes);
+        all.into_iter().map(number).sum()
+    }
 }
 
 /// A run in one process.

@@ -158,8 +158,8 @@ impl<'a> Shared<'a> {
         if self.alone {
             return Next { start, in_flight, orders, horizon: Time::NEVER };
         }
-        if start < horizon {
-            return Next { start, in_flight: 0, orders: 0, horizon };
+        if start < horizon && start <= self.limits.until {
+            return Next { start, in_flight, orders: 0, horizon };
         }
         if let Some(ranks) = seat.ranks {
             self.meet(ranks, start, in_flight, orders);
@@ -181,7 +181,8 @@ impl<'a> Shared<'a> {
     fn meet<R: Ranks>(&self, ranks: &R, earliest: Time, in_flight: u64, orders: u64) {
         let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
         mail.resize_with(ranks.count(), Vec::new);
-        self.exchange.take_leaving(&mut mail);
+        // Mail of earlier windows is in no shard's reckoning any more.
+        let earliest = earliest.min(self.exchange.take_leaving(&mut mail));
         let note = Note {
             earliest,
             in_flight,

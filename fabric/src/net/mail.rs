@@ -25,6 +25,11 @@ impl Mail {
         self.stamps.is_empty()
     }
 
+    /// When the first of the packets arrives.
+    pub(crate) fn earliest(&self) -> Time {
+        self.stamps.iter().map(|(at, _)| *at).min().unwrap_or(Time::NEVER)
+    }
+
     /// Adds a packet, with its records where the fabric has telemetry.
     #[inline]
     pub(crate) fn push(

@@ -58,6 +58,8 @@ pub(crate) struct Outlet {
     pub(crate) next: Vec<Time>,
     /// Mail by destination shard.
     pub(crate) outbox: Vec<Mail>,
+    /// The shards to which there is mail.
+    pub(crate) addressed: Vec<u16>,
     pub(crate) taps: Taps,
 }
 
@@ -76,6 +78,7 @@ impl Outlet {
             owners,
             next: vec![Time::ZERO; nodes],
             outbox: (0..shards).map(|_| Mail::default()).collect(),
+            addressed: Vec::new(),
             taps: Taps::default(),
         }
     }
@@ -98,7 +101,11 @@ impl Outlet {
             self.tally.mailed_out += 1;
             let packet = self.take(label);
             let telemetry = self.arena.has_telemetry().then(|| self.arena.telemetry(label.slot));
-            self.outbox[peer.shard as usize].push(at, peer.port, packet, telemetry);
+            let mail = &mut self.outbox[peer.shard as usize];
+            if mail.is_empty() {
+                self.addressed.push(peer.shard);
+            }
+            mail.push(at, peer.port, packet, telemetry);
         }
     }
 
@@ -267,7 +274,8 @@ impl Outlet {
 
     /// Packets of this shard and in its unsent mail.
     pub(crate) fn in_flight(&self) -> u64 {
-        let mailed: usize = self.outbox.iter().map(|mail| mail.stamps.len()).sum();
+        let mail = self.addressed.iter().map(|to| &self.outbox[usize::from(*to)]);
+        let mailed: usize = mail.map(|mail| mail.stamps.len()).sum();
         self.arena.live() + mailed as u64
     }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::args::{Bench, Output};
 use crate::error::{Source, UserError};
-use dist::World;
+use fabric::engine::ranks::Alone;
 
 use crate::execute::{self, Settings};
 use crate::scenario;
@@ -104,7 +104,7 @@ fn only(name: &str, arguments: &Bench) -> Result<ExitCode, UserError> {
     let prepared = execute::prepare(&scenario)?;
     let threads = threads(arguments);
     let settings = Settings {
-        world: &World::alone(),
+        ranks: &Alone,
         threads: threads as usize,
         shards: threads as u32,
         output: Output::Quiet,

@@ -1,0 +1,104 @@
+//! One scenario and seed, one outcome: for any number of processes, their threads and shards.
+
+use results::summary::RunSummary;
+use ultraloom::execute::Outcome;
+use ultraloom_tests::{run_among, run_on};
+
+/// A fabric and its workload, with what is particular to a scenario.
+fn scenario(topology: &str, rest: &str, workload: &str) -> String {
+    format!("[topology]\nhosts = 32\n{topology}\n{rest}\n[workload]\n{workload}\n")
+}
+
+/// Twelve scenarios: all transports, faults of links and switches, losses, pauses, captures, both profiles.
+fn scenarios() -> Vec<String> {
+    let incast = "kind = \"incast\"\nbytes = \"60 KB\"";
+    let exchange = "kind = \"all-to-all\"\nbytes = \"8 KB\"";
+    let permutation = "kind = \"permutation\"\nbytes = \"100 KB\"";
+    let flap = "[[fault]]\nkind = \"link-flap\"\nlink = [\"tor:0\", \"agg:0\"]\nperiod = \"10 us\"\n\
+        down = \"3 us\"\ncount = 3\n";
+    let death = "[[fault]]\nkind = \"switch-down\"\nswitch = \"core:1\"\nat = \"4 us\"\nuntil = \"30 us\"\n";
+    let transport = |keys: &str| format!("[transport]\n{keys}\n");
+    let roce = |keys: &str| transport(&format!("kind = \"roce\"\n{keys}"));
+    let two_choices = "routing = { kind = \"two-choices\" }";
+    let least = "routing = { kind = \"least-queue\", convergence = \"5 us\" }";
+    vec![
+        scenario("", "", permutation),
+        format!("profile = \"htsim\"\n{}", scenario("", "", incast)),
+        scenario("", &transport("congestion = \"rccc\""), incast),
+        scenario("", flap, exchange),
+        scenario(least, death, exchange),
+        scenario("buffer = \"1 MiB\"", &roce(""), incast),
+        scenario(two_choices, &roce("congestion = \"hpcc\""), permutation),
+        scenario("", &roce("operation = \"read\"\nqueue_pairs = 2"), permutation),
+        scenario("", &transport("kind = \"ndp\""), exchange),
+        scenario("", &transport("kind = \"strack\""), permutation),
+        scenario("", &transport("kind = \"tcp\""), exchange),
+        scenario("", "[capture]\nports = \"host:3\"", "kind = \"all-reduce\"\nbytes = \"256 KB\""),
+    ]
+}
+
+/// All that must not depend on how a run is split: the summary without the engine's speed, flows, ports, captures.
+fn witness(outcome: Outcome) -> String {
+    let plain = |summary: RunSummary| {
+        let mut summary = summary;
+        for variant in &mut summary.variants {
+            let workloads = variant.workloads.iter_mut().map(|workload| &mut workload.figures);
+            for figures in workloads.chain([&mut variant.figures]) {
+                let engine = &mut figures.engine;
+                (engine.wall_s, engine.hops_per_s, engine.peak_rss_bytes) = (0.0, 0.0, 0);
+                (engine.threads, engine.shards, engine.ranks) = (0, 0, 0);
+                // Ranks that need not meet have windows of their own, and count packets in flight when they meet.
+                (engine.windows, engine.packets_in_flight_max) = (0, 0);
+            }
+        }
+        summary.to_json()
+    };
+    let flows: Vec<_> = outcome.flows.iter().map(|set| &set.messages).collect();
+    let ports: Vec<_> = outcome.ports.iter().map(|set| &set.ports).collect();
+    let captured: Vec<_> = outcome.captures.iter().map(|set| &set.record).collect();
+    format!("{flows:?}{ports:?}{captured:?}{}", plain(outcome.summary))
+}
+
+/// Digests, records and captures of twelve scenarios are those of one process, for ranks 1 to 4, threads 1, 2, 4
+/// and shards 1, 16, 256.
+#[test]
+fn outcomes_do_not_depend_on_ranks() {
+    let scenarios = scenarios();
+    assert_eq!(scenarios.len(), 12);
+    for text in scenarios {
+        let first = witness(run_on(&text, &[], 1, 1));
+        for ranks in 1..=4 {
+            for threads in [1, 2, 4] {
+                for shards in [1, 16, 256] {
+                    let same = witness(run_among(&text, ranks, threads, shards)) == first;
+                    assert!(same, "{ranks} ranks, {threads} threads, {shards} shards: {text}");
+                }
+            }
+        }
+    }
+}
+
+/// Ranks that are far from each other meet less often than windows begin, and the digest is the same.
+#[test]
+fn distant_ranks_meet_rarely() {
+    let topology = "Nodes 32\nTiers 3\nPodsize 8\n\
+        Tier 0\nDownlink_speed_Gbps 400\nRadix_Down 4\nRadix_Up 4\nDownlink_Latency_ns 500\n\
+        Tier 1\nDownlink_speed_Gbps 400\nRadix_Down 2\nRadix_Up 4\nDownlink_Latency_ns 500\n\
+        Tier 2\nDownlink_speed_Gbps 400\nRadix_Down 4\nDownlink_Latency_ns 20000\n";
+    let folder = std::env::temp_dir().join(format!("ultraloom-distant-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("distant.topo");
+    std::fs::write(&file, topology).expect("a file");
+    let text = format!(
+        "[topology]\nkind = \"file\"\nfile = {:?}\n[workload]\nkind = \"all-to-all\"\nbytes = \"8 KB\"\n",
+        file.display().to_string()
+    );
+    let figures = |outcome: Outcome| outcome.summary.variants[0].figures.clone();
+    let alone = figures(run_on(&text, &[], 1, 1));
+    for (ranks, threads, shards) in [(2, 1, 2), (4, 1, 4), (2, 2, 16), (3, 1, 9)] {
+        let several = figures(run_among(&text, ranks, threads, shards));
+        assert_eq!(several.digest, alone.digest, "{ranks} ranks");
+        assert_eq!(several.fct_us, alone.fct_us);
+    }
+    std::fs::remove_dir_all(&folder).expect("the folder goes");
+}
