@@ -1,6 +1,7 @@
 //! One emulation over several processes, as a user starts it with `mpirun`. Needs the feature `mpi`.
 
 #![cfg(feature = "mpi")]
+#![allow(clippy::disallowed_methods, reason = "tests wait for processes")]
 
 mod place;
 
