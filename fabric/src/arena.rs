@@ -5,6 +5,8 @@
 //! shrinks: after warm-up nothing allocates. It grows by chunks, so that nothing is ever copied and no room is
 //! kept that nobody needs.
 
+use serde::{Deserialize, Serialize};
+
 use crate::packet::Packet;
 use crate::telemetry::Telemetry;
 
@@ -15,6 +17,7 @@ pub(crate) type Slot = u32;
 const CHUNK: usize = 1 << 12;
 
 /// Items by slot, in chunks.
+#[derive(Serialize, Deserialize)]
 struct Chunks<T>(Vec<Vec<T>>);
 
 impl<T> Chunks<T> {
@@ -52,7 +55,7 @@ impl<T> Default for Chunks<T> {
 }
 
 /// A slab of packets.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Arena {
     packets: Chunks<Packet>,
     free: Vec<Slot>,

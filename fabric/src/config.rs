@@ -1,5 +1,7 @@
 //! How switches and NICs behave: classes, queues, marking, trimming, buffers, routing.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Class, HostId, NodeId};
 use crate::link::{CreditConfig, LinkConfig};
 use crate::units::{Rate, Ratio, Span};
@@ -89,7 +91,7 @@ pub struct SharedBuffer {
 }
 
 /// When a PFC watchdog acts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WatchdogConfig {
     /// A queue that was paused for so long without a break is emptied, and drops what comes.
     pub detect: Span,
@@ -110,7 +112,7 @@ pub enum Buffer {
 
 /// By what a switch chooses among equal-cost ports on the way up. On the way down parallel links are
 /// always chosen by hash.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Choice {
     /// Hash of flow, entropy value and the switch's salt (`uet-cc.md` §4).
     #[default]

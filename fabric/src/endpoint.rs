@@ -5,13 +5,15 @@
 //! draws from a stream that is not its own, or waits. The same state machines drive the offline
 //! engine and real sockets.
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
 use crate::engine::timers::Timers;
 use crate::ids::{HostId, MessageId};
 use crate::packet::Packet;
 use crate::probe::EndpointCounters;
 use crate::telemetry::Telemetry;
 use crate::units::Time;
-use serde::{Deserialize, Serialize};
 
 pub use crate::engine::timers::TimerId;
 
@@ -78,6 +80,13 @@ pub enum Send {
     WakeAt(Time),
     /// Nothing until the next `on_*` call.
     Idle,
+}
+
+/// A transport whose state can be stored, and taken up in another process.
+pub trait Stored: Endpoint + Serialize + DeserializeOwned {
+    /// After its state was read: takes over from `built`, a new endpoint of the same host, what is not state but
+    /// configuration that endpoints share.
+    fn adopt(&mut self, built: &Self);
 }
 
 /// A host's transport.

@@ -3,7 +3,10 @@
 //! Emptying it starts over at the front, so a queue that is mostly short only ever touches its first
 //! cache lines; a full run is shifted down before it is allowed to grow.
 
+use serde::{Deserialize, Serialize};
+
 /// The queue.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Fifo<T> {
     items: Vec<T>,
     head: usize,

@@ -3,11 +3,13 @@
 //! Topology builders make a [`Graph`]; [`crate::assemble`] turns it into ports and shards. Ports of a
 //! node are numbered in the order of the links that touch it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{HostId, NodeId};
 use crate::units::{Rate, Span};
 
 /// How a switch finds the ports towards a host. Rules instead of tables: a few words for any size.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RouteRule {
     /// Down if the host is below this switch, else up; equal ports are chosen by hash.
     UpDown {

@@ -14,7 +14,7 @@
 //! - What is looked at: [`probe`] (counters, records), [`capture`] (frames at chosen ports),
 //!   [`telemetry`] (what switches write into packets), `deadlock` (ports that wait for each other)
 //! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
-//!   [`probe::RunRecord`], from the `part` of each process
+//!   [`probe::RunRecord`], from the `part` of each process; [`store`]: its state, to go on later
 //! - [`engine`]: windows, shards, threads; `net`: ports, switches, buffers, hosts
 //! - Foundations: [`units`], [`ids`], [`rng`], [`packet`], [`digest`], [`error`]; `arena`, `fifo`
 //!
@@ -47,5 +47,6 @@ pub mod probe;
 pub mod program;
 pub mod rng;
 pub mod run;
+pub mod store;
 pub mod telemetry;
 pub mod units;

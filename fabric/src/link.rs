@@ -7,11 +7,13 @@
 //!
 //! What ports do with it is in `net::link`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::NodeId;
 use crate::units::{Rate, Span};
 
 /// A chance, kept in units of 2⁻⁶⁴ so that comparing and combining chances is exact everywhere.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Chance(pub u64);
 
 impl Chance {
@@ -55,7 +57,7 @@ const SYMBOL_BITS: u64 = 10;
 const CODEWORD_PAYLOAD_BITS: u64 = 5_120;
 
 /// How often frames arrive in error on one direction of a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum FrameErrors {
     /// Never.
     #[default]
@@ -124,7 +126,7 @@ fn codeword_failure(ber: f64) -> f64 {
 pub const MOST_BIT_ERRORS: f64 = 0.01;
 
 /// Which links have link-level retry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum LinkSet {
     /// All.
     #[default]
@@ -147,7 +149,7 @@ impl LinkSet {
 }
 
 /// Link-level retry. The defaults are the standard's (`link.md` §1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LlrConfig {
     /// The links that have it.
     pub links: LinkSet,

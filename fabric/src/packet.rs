@@ -142,7 +142,7 @@ impl Packet {
 }
 
 /// What a packet shows to the elements it passes, and where it lies.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Label {
     pub(crate) dst: HostId,
     pub(crate) flow: u32,

@@ -6,6 +6,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
+use serde::{Deserialize, Serialize};
 
 use crate::units::Ratio;
 
@@ -28,7 +29,7 @@ pub enum Purpose {
 }
 
 /// One entity's stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stream(Xoshiro128PlusPlus);
 
 impl Stream {

@@ -5,7 +5,8 @@ use crate::engine::Progress;
 use crate::engine::ranks::{Alone, Ranks, Split};
 use crate::engine::shard::Shard;
 use crate::engine::threads::execute;
-use crate::engine::window::{Limits, Outcome, Stage};
+pub use crate::engine::window::Stage;
+use crate::engine::window::{Limits, Outcome};
 use crate::layout::Layout;
 use crate::part::{Part, merge};
 use crate::probe::RunRecord;
@@ -60,6 +61,16 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         self.lookahead
     }
 
+    /// When the next window begins; [`Time::ZERO`] before the first.
+    pub fn next(&self) -> Time {
+        self.outcome.next
+    }
+
+    /// The shards of this rank.
+    pub fn own_shards(&self) -> std::ops::Range<usize> {
+        self.split.own()
+    }
+
     /// Shards that have nodes, over all ranks.
     pub fn shards(&self) -> usize {
         self.split.shards()
@@ -75,7 +86,7 @@ impl<E: Endpoint, P: Program> Run<E, P> {
     }
 
     /// Runs on until the end, as [`Run::execute`], or until the pause asked for, in `until` or by
-    /// [`Progress::pause`]; says whether it has ended. All ranks have to call it, and come back at the same time.
+    /// [`Progress::pause`]; says which. All ranks have to call it, and come back at the same time.
     ///
     /// # Panics
     /// As [`Run::execute`].
@@ -85,7 +96,7 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         until: Until,
         progress: &Progress,
         ranks: &R,
-    ) -> bool {
+    ) -> Stage {
         let limits = Limits {
             lookahead: self.lookahead,
             reach: self.reach,
@@ -96,7 +107,12 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         let from = self.outcome;
         self.outcome =
             execute(&mut self.shards, &self.split, threads, limits, progress, ranks, from);
-        self.outcome.stage != Stage::Paused
+        self.outcome.stage
+    }
+
+    /// How the run stands.
+    pub fn stage(&self) -> Stage {
+        self.outcome.stage
     }
 
     /// What the run gave; on rank 0 only. All ranks have to call it.

@@ -8,6 +8,8 @@
 //! in 24 bits of nanoseconds, bytes sent in 20 bits of 128 B, queue length in 17 bits of 80 B, both units
 //! times a multiple that grows with the link rate.
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Rate, Time};
 
 /// Most records a packet takes along; a hop beyond is not recorded.
@@ -20,7 +22,7 @@ const SENT_UNIT: u64 = 128;
 const QUEUE_UNIT: u64 = 80;
 
 /// One port's record, taken as the packet begins to leave.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Hop {
     /// Time, bytes sent before this packet, and bytes that stay in the queue, from the lowest bit on.
     state: u64,
@@ -82,7 +84,7 @@ impl Hop {
 }
 
 /// The records of one packet, from its sender on: one cache line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[repr(C, align(64))]
 pub struct Telemetry {
     states: [u64; MOST_HOPS],
@@ -132,7 +134,7 @@ impl Telemetry {
 }
 
 /// What a switch port keeps to make its records.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Sampler {
     multiple: u32,
     /// Bytes of a unit sent, and of one queued.

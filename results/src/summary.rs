@@ -166,7 +166,7 @@ fn one() -> u64 {
 }
 
 /// What a collective was asked to do.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CollectiveShape {
     /// Which.
     pub kind: String,
@@ -179,7 +179,7 @@ pub struct CollectiveShape {
 }
 
 /// What the engine does not know of its own run.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Context {
     /// Messages that the workload has.
     pub messages: u64,

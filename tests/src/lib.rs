@@ -19,7 +19,7 @@ use ranks::Channels;
 ///
 /// # Panics
 /// If it is wrong.
-fn scenario(text: &str, sets: &[String]) -> Scenario {
+pub fn scenario(text: &str, sets: &[String]) -> Scenario {
     let source = Source { name: "test.toml".into(), text: text.into(), folder: None };
     from_source(&Arc::new(source), sets, None).unwrap_or_else(|error| panic!("{}", error.render()))
 }
@@ -27,7 +27,7 @@ fn scenario(text: &str, sets: &[String]) -> Scenario {
 /// Runs a scenario on the given threads and shards, as one of `ranks`.
 fn execute_as<R: Ranks>(scenario: &Scenario, ranks: &R, threads: usize, shards: u32) -> Outcome {
     let prepared = prepare(scenario).unwrap_or_else(|error| panic!("{}", error.render()));
-    let settings = Settings { ranks, threads, shards, output: Output::Quiet };
+    let settings = Settings { ranks, threads, shards, output: Output::Quiet, checkpoints: None };
     execute(scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
 }
 
@@ -63,9 +63,7 @@ pub fn run_among(text: &str, ranks: usize, threads: usize, shards: u32) -> Outco
 /// If the scenario is wrong.
 pub fn run_file(path: &Path) -> Outcome {
     let scenario = load(Some(path), &[], None).unwrap_or_else(|error| panic!("{}", error.render()));
-    let prepared = prepare(&scenario).unwrap_or_else(|error| panic!("{}", error.render()));
-    let settings = Settings { ranks: &Alone, threads: 1, shards: 1, output: Output::Quiet };
-    execute(&scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
+    execute_as(&scenario, &Alone, 1, 1)
 }
 
 /// Runs a scenario's text on one thread.

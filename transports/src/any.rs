@@ -1,6 +1,8 @@
 //! One type for all transports, so that the engine is generic over a single endpoint.
 
-use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
+use serde::{Deserialize, Serialize};
+
+use fabric::endpoint::{Endpoint, HostCx, Message, Send, Stored, TimerId};
 use fabric::packet::Packet;
 
 use crate::roce::Roce;
@@ -15,8 +17,18 @@ use crate::uet::nscc::Nscc;
 macro_rules! transports {
     ($($(#[$doc:meta])* $name:ident($type:ty),)*) => {
         /// The transport of a host.
+        #[derive(Serialize, Deserialize)]
         pub enum AnyEndpoint {
             $($(#[$doc])* $name($type),)*
+        }
+
+        impl Stored for AnyEndpoint {
+            fn adopt(&mut self, built: &AnyEndpoint) {
+                match (self, built) {
+                    $((AnyEndpoint::$name(own), AnyEndpoint::$name(built)) => own.adopt(built),)*
+                    _ => {}
+                }
+            }
         }
 
         impl Endpoint for AnyEndpoint {
@@ -58,5 +70,6 @@ transports! {
     /// NDP, SRD-like, STrack-like.
     Sprayed(Sprayed),
     /// TCP.
+    #[serde(skip)]
     Tcp(Box<Tcp>),
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fabric::units::parse_bytes;
 
+use crate::checkpoint::{Every, parse_every};
+
 /// Packet-level emulation of Ultra Ethernet fabrics.
 #[derive(Debug, Parser)]
 #[command(name = "ultraloom", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -17,7 +19,8 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   ultraloom run
   ultraloom run topologies/scenarios/incast.toml --set topology.hosts=64 --seed 7
-  ultraloom run my.toml --threads 1 --output json --out results/runs/mine";
+  ultraloom run my.toml --threads 1 --output json --out results/runs/mine
+  ultraloom run my.toml --out results/runs/long --checkpoint-every '10min wall' --resume";
 
 /// Commands.
 #[derive(Debug, Subcommand)]
@@ -51,6 +54,14 @@ pub struct Run {
     /// Refuse what would need more memory than this, like 8GiB; runs forecast it before they start.
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub memory: Option<u64>,
+    /// Store the state every so often, so that a run that was stopped can go on: simulated time, like `50us`, or time
+    /// on the clock, like `10min wall`.
+    #[arg(long, value_name = "TIME", value_parser = parse_every)]
+    pub checkpoint_every: Option<Every>,
+    /// Go on from the last checkpoint of the same run that was stopped, by whatever; from the start if there is none.
+    /// Without SCENARIO, `--out DIR` says which.
+    #[arg(long)]
+    pub resume: bool,
     /// Folder for records, summary and plots; must not exist, or be empty [default:
     /// results/runs/NAME, numbered if taken].
     #[arg(long, value_name = "DIR")]

@@ -1,14 +1,11 @@
 //! Runs the variants of a scenario, workload by workload.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use fabric::assemble::{Extent, Parts, assemble};
-use fabric::engine::Progress;
 use fabric::engine::ranks::Ranks;
 use fabric::probe::{MessageRecord, RunRecord};
-use fabric::run::{Run, Until};
+use fabric::run::Run;
 use fabric::units::{Span, Time};
 use results::claims;
 use results::distribution::{completion_times, slowdowns};
@@ -19,6 +16,7 @@ use results::summary::{
     CollectiveShape, Context, Figures, RunSummary, VariantSummary, WorkloadSummary,
 };
 use results::unfinished::unfinished;
+use serde::{Deserialize, Serialize};
 use topologies::ideal::Ideal;
 use topologies::partition::partition;
 use transports::AnyEndpoint;
@@ -26,11 +24,13 @@ use workloads::{AnyProgram, Workload as Programs};
 
 use crate::args::Output;
 use crate::captures::CaptureSet;
+use crate::checkpoint::Checkpoints;
 use crate::error::UserError;
 use crate::forecast;
+use crate::play::{Part, Played, play};
 use crate::prepare::Prepared;
-use crate::progress::Display;
 use crate::scenario::model::{Scenario, Variant, Workload};
+use crate::together;
 
 /// Set by Ctrl-C: the present run ends after its window, and no other begins.
 pub static STOP: AtomicBool = AtomicBool::new(false);
@@ -50,6 +50,8 @@ pub struct Settings<'a, R> {
     pub shards: u32,
     /// What is printed, which decides about progress.
     pub output: Output,
+    /// Where states are stored, if they are.
+    pub checkpoints: Option<&'a Checkpoints>,
 }
 
 /// All that a scenario's runs gave.
@@ -68,6 +70,10 @@ pub struct Outcome {
     pub unfinished: Vec<String>,
     /// The run was told to stop.
     pub interrupted: bool,
+    /// It was stopped half-way, and its state is stored.
+    pub later: bool,
+    /// Runs begun so far.
+    begun: usize,
 }
 
 /// Prepares all variants: whatever the user has to mend shows before anything runs.
@@ -101,6 +107,8 @@ pub fn execute<R: Ranks>(
         panels: Vec::new(),
         unfinished: Vec::new(),
         interrupted: false,
+        later: false,
+        begun: 0,
     };
     for (variant, prepared) in scenario.variants.iter().zip(prepared) {
         run_variant(scenario, variant, prepared, settings, &mut outcome)?;
@@ -126,10 +134,17 @@ fn run_variant<R: Ranks>(
     let mut times: Vec<Span> = Vec::new();
     let mut slow: Vec<f64> = Vec::new();
     for (place, workload) in variant.workloads.iter().enumerate() {
-        let Some((record, context)) = run_one(scenario, variant, workload, prepared, settings)?
-        else {
-            continue;
-        };
+        let number = outcome.begun;
+        outcome.begun += 1;
+        let Known { record, context } =
+            match run_one(number, scenario, variant, workload, prepared, settings)? {
+                Ran::Known(known) => *known,
+                Ran::Elsewhere => continue,
+                Ran::Later => {
+                    outcome.later = true;
+                    break;
+                }
+            };
         let own = completion_times(&record.messages);
         times.extend(&own);
         slow.extend(slowdowns(&record.messages, &context.ideals));
@@ -147,7 +162,7 @@ fn run_variant<R: Ranks>(
             break;
         }
     }
-    if !settings.ranks.is_first() {
+    if !settings.ranks.is_first() || outcome.later {
         return Ok(());
     }
     times.sort_unstable();
@@ -195,36 +210,55 @@ fn keep(
     });
 }
 
+/// A run's record, and what the engine does not know of it.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    record: RunRecord,
+    context: Context,
+}
+
+/// What running something once came to.
+enum Ran {
+    /// It is over.
+    Known(Box<Known>),
+    /// It is over, and the first rank knows it.
+    Elsewhere,
+    /// It was stopped, and its state is stored.
+    Later,
+}
+
 fn run_one<R: Ranks>(
+    number: usize,
     scenario: &Scenario,
     variant: &Variant,
     workload: &Workload,
     prepared: &Prepared,
     settings: &Settings<'_, R>,
-) -> Result<Option<(RunRecord, Context)>, UserError> {
+) -> Result<Ran, UserError> {
     let ranks = settings.ranks;
+    let done = settings.checkpoints.filter(|_| ranks.is_first());
+    let done = together(ranks, done.map(|states| states.done(number)).transpose())?.flatten();
+    if ranks.any(done.is_some()) {
+        return Ok(done.map_or(Ran::Elsewhere, |known| Ran::Known(Box::new(known))));
+    }
     let programs = prepared.workload(workload, scenario.seed)?;
     let mut context = context(&programs, settings);
     let extent = Extent { rank: ranks.rank(), ranks: ranks.count(), threads: settings.threads };
-    let mut run = assembled(prepared, programs, scenario.seed, settings.shards, extent)?;
+    let run = assembled(prepared, programs, scenario.seed, settings.shards, extent)?;
     context.shards = run.shards() as u64;
-    let progress = Arc::new(Progress::default());
-    let title = format!("{} {}", variant.name, workload.name);
-    let shown = Arc::clone(&progress);
-    let output = if ranks.is_first() { settings.output } else { Output::Quiet };
-    let display = Display::start(&title, context.messages, output, shown, &STOP);
-    let until = until(variant);
-    #[allow(clippy::disallowed_methods, reason = "the command measures how long the engine takes")]
-    let start = Instant::now();
-    run.proceed(settings.threads, Until::end(until), &progress, ranks);
-    context.wall_s = start.elapsed().as_secs_f64();
-    drop(display);
-    let record = run.finish(ranks);
-    if ranks.any(STOP.load(Ordering::Relaxed)) {
-        STOP.store(true, Ordering::Relaxed);
-    }
+    let part = Part {
+        number,
+        title: format!("{} {}", variant.name, workload.name),
+        messages: context.messages,
+        end: until(variant),
+        checkpoints: settings.checkpoints.filter(|_| prepared.behaviour.transport.is_stored()),
+    };
+    let Played::Over { record, wall_s } = play(&part, run, settings)? else {
+        return Ok(Ran::Later);
+    };
+    context.wall_s = wall_s;
     context.peak_rss_bytes = ranks.sum(peak_rss_bytes());
-    let Some(record) = record else { return Ok(None) };
+    let Some(record) = record else { return Ok(Ran::Elsewhere) };
     context.forecast_rss_bytes = forecast::forecast(prepared, workload);
     let ideal = Ideal::new(&prepared.graph, prepared.behaviour.fabric.host_latency);
     let of = |message: &MessageRecord| ideal.completion(message.src, message.dst, message.bytes);
@@ -233,7 +267,13 @@ fn run_one<R: Ranks>(
     });
     context.deadlock = names.collect();
     context.ideals = record.messages.iter().map(of).collect();
-    Ok(Some((record, context)))
+    let known = Known { record: *record, context };
+    if let Some(states) = settings.checkpoints
+        && !STOP.load(Ordering::Relaxed)
+    {
+        states.keep_done(number, &known)?;
+    }
+    Ok(Ran::Known(Box::new(known)))
 }
 
 /// A variant's fabric with programs, ready to run.

@@ -7,6 +7,7 @@ use fabric::units::Span;
 use serde::Serialize;
 
 use crate::captures;
+use crate::checkpoint::beside;
 use crate::error::UserError;
 use crate::execute::Outcome;
 use crate::scenario::model::Scenario;
@@ -33,20 +34,30 @@ struct Manifest<'a> {
 }
 
 impl Folder {
-    /// Prepares the folder asked for, or a free one for a scenario of this name.
+    /// The folder asked for, or a free one for a scenario of this name; with `resume`, the last one of this name
+    /// whose run was stopped, if there is any.
     ///
     /// # Errors
-    /// When something is in the way or the folder cannot be made.
-    pub fn prepare(asked: Option<&Path>, name: &str) -> Result<Folder, UserError> {
-        let place = match asked {
-            Some(path) => asked_for(path)?,
-            None => free(Path::new(RUNS), &name.replace(' ', "-")),
-        };
+    /// When something is in the way.
+    pub fn place(asked: Option<&Path>, name: &str, resume: bool) -> Result<PathBuf, UserError> {
+        let name = name.replace(' ', "-");
+        match asked {
+            Some(path) => asked_for(path),
+            None if resume => Ok(stopped(Path::new(RUNS), &name)),
+            None => Ok(free(Path::new(RUNS), &name)),
+        }
+    }
+
+    /// Prepares a folder; until it is complete it is `partial`, or hidden beside its place.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn prepare(place: PathBuf, partial: Option<PathBuf>) -> Result<Folder, UserError> {
         let file_name = place.file_name().ok_or_else(|| {
             UserError::new(format!("{} is no name for an output folder", place.display()))
         })?;
         let hidden = format!(".{}.partial-{}", file_name.to_string_lossy(), std::process::id());
-        let partial = place.with_file_name(hidden);
+        let partial = partial.unwrap_or_else(|| place.with_file_name(hidden));
         fs::create_dir_all(&partial).map_err(|error| cannot("make", &partial, &error))?;
         Ok(Folder { place, partial })
     }
@@ -169,11 +180,25 @@ fn asked_for(path: &Path) -> Result<PathBuf, UserError> {
     std::path::absolute(path).map_err(|error| cannot("find", path, &error))
 }
 
-/// `NAME`, or the first of `NAME-2`, `NAME-3`, … that is free.
-fn free(folder: &Path, name: &str) -> PathBuf {
-    let numbered = |number: u32| match number {
+/// `NAME`, `NAME-2`, `NAME-3`, …
+fn numbered(folder: &Path, name: &str, number: u32) -> PathBuf {
+    match number {
         1 => folder.join(name),
         _ => folder.join(format!("{name}-{number}")),
-    };
-    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+    }
+}
+
+/// `NAME`, or the first of `NAME-2`, `NAME-3`, … that is free.
+fn free(folder: &Path, name: &str) -> PathBuf {
+    let numbered = |number: u32| numbered(folder, name, number);
+    let is_free = |path: &PathBuf| !path.exists() && !beside(path).exists();
+    (1..).map(numbered).find(is_free).unwrap_or_else(|| folder.join(name))
+}
+
+/// The last of `NAME`, `NAME-2`, … whose run was stopped; where there is none, a free one.
+fn stopped(folder: &Path, name: &str) -> PathBuf {
+    let numbered = |number: u32| numbered(folder, name, number);
+    let taken = |path: &PathBuf| path.exists() || beside(path).exists();
+    let stopped = (1..).map(numbered).take_while(taken).filter(|path| beside(path).exists());
+    stopped.last().unwrap_or_else(|| free(folder, name))
 }

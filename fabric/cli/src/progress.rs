@@ -22,21 +22,28 @@ pub struct Display {
 }
 
 impl Display {
-    /// Begins to show `progress` of a run with `messages` messages; passes `stop` on to it.
+    /// Begins to show `progress` of a run with `messages` messages; passes `stop` on to it, and asks for a pause
+    /// whenever `clock` has gone by.
     pub fn start(
         title: &str,
         messages: u64,
         output: Output,
         progress: Arc<Progress>,
         stop: &'static AtomicBool,
+        clock: Option<Duration>,
     ) -> Display {
         let over = Arc::new(AtomicBool::new(false));
         let bar = bar(title, messages, output);
         let told = Arc::clone(&over);
+        let mut paused = Duration::ZERO;
         let thread = std::thread::spawn(move || {
             while !told.load(Ordering::Relaxed) {
                 if stop.load(Ordering::Relaxed) {
                     progress.stop.store(true, Ordering::Relaxed);
+                }
+                if clock.is_some_and(|clock| bar.elapsed() >= paused + clock) {
+                    paused = bar.elapsed();
+                    progress.pause.store(true, Ordering::Relaxed);
                 }
                 show(&bar, &progress);
                 std::thread::park_timeout(INTERVAL);

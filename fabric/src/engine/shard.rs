@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::detour::Detour;
 use crate::endpoint::Endpoint;
 use crate::fault::Change;
@@ -18,14 +20,14 @@ use crate::program::Program;
 use crate::units::Time;
 
 /// What a node is, by index into the shard's tables.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Role {
     Host(u32),
     Switch(u32),
 }
 
 /// A node of the shard.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Node {
     pub(crate) role: Role,
     /// Its first port in the shard.
@@ -67,11 +69,13 @@ impl NodeFault {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Shard<E, P> {
     pub(crate) nodes: Vec<Node>,
     pub(crate) hosts: Vec<Host<E, P>>,
     pub(crate) switches: Vec<Switch>,
     pub(crate) ports: Vec<Port>,
+    #[serde(skip)]
     pub(crate) profiles: Vec<PortProfile>,
     /// When the frame on each port's wire ends; `NEVER` when idle.
     pub(crate) busy: Vec<Time>,
@@ -80,10 +84,12 @@ pub(crate) struct Shard<E, P> {
     /// Coupling groups: local nodes of their hosts.
     pub(crate) groups: Vec<Vec<u32>>,
     /// Changes to come, by local node, in order of time.
+    #[serde(skip)]
     pub(crate) faults: BTreeMap<u32, VecDeque<NodeFault>>,
     /// Local node of each host (only for hosts in coupling groups).
     pub(crate) group_nodes: BTreeMap<HostId, u32>,
     pub(crate) outlet: Outlet,
+    #[serde(skip)]
     pub(crate) scratch: Scratch,
     /// Packets here, and sent from here, at the end of the last window.
     pub(crate) in_flight: u64,
@@ -223,6 +229,13 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
             NodeFault::Route(_, detour) => {
                 self.with_switch(node, |switch, _, _| switch.set_detour(detour));
             }
+        }
+    }
+
+    /// Renews what a change that was applied before the shard's state was stored has left outside of it.
+    pub(crate) fn renew(&mut self, node: u32, change: NodeFault) {
+        if let NodeFault::Route(_, detour) = change {
+            self.with_switch(node, |switch, _, _| switch.set_detour(detour));
         }
     }
 

@@ -7,20 +7,22 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::Time;
 
 /// A transport's own number for a timer; small and dense.
 pub type TimerId = u32;
 
 /// Timers of one host.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Timers {
     slots: Vec<Slot>,
     queue: BinaryHeap<Reverse<(Time, TimerId)>>,
     next: Time,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Slot {
     /// When it is due; `NEVER` when not set.
     deadline: Time,

@@ -45,7 +45,7 @@ pub(crate) struct Limits {
 
 /// How a run stands between two windows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(crate) enum Stage {
+pub enum Stage {
     /// There is more to run.
     #[default]
     Paused,
@@ -63,6 +63,8 @@ pub(crate) struct Outcome {
     pub(crate) in_flight_max: u64,
     /// Start of the last window.
     pub(crate) last: Time,
+    /// Start of the next one.
+    pub(crate) next: Time,
     pub(crate) stage: Stage,
 }
 
@@ -263,7 +265,7 @@ pub(crate) fn work<E: Endpoint, P: Program, R: Ranks>(
             for (number, shard) in shards.iter_mut().enumerate() {
                 exchange.collect(before, seat.first + number, &mut shard.outlet);
             }
-            return Outcome { stage, ..outcome };
+            return Outcome { stage, next: next.start, ..outcome };
         }
         outcome.last = next.start;
         let end = (next.start + limits.lookahead).min(horizon).0.min(limits.until.0 + 1);

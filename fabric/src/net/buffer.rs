@@ -1,12 +1,14 @@
 //! The memory management unit of a shared-buffer switch: ingress accounting, dynamic threshold,
 //! headroom, pause and resume (`roce-dcqcn.md` §4).
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{FabricConfig, SharedBuffer};
 use crate::packet::CLASSES;
 use crate::units::{Rate, Span};
 
 /// Accounting of one ingress port and class.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Account {
     /// Bytes in reserve and shared pool.
     ingress: u64,
@@ -16,7 +18,7 @@ struct Account {
 }
 
 /// What a port contributes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct PortShare {
     headroom: u64,
     shift: u32,
@@ -24,7 +26,7 @@ struct PortShare {
 }
 
 /// The buffer of one switch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Mmu {
     /// Bytes that are neither reserve nor headroom.
     pool: u64,

@@ -5,11 +5,13 @@
 //! carries both halves: what this end has freed (CF_Update), and what it has sent (CC_Update), from
 //! which the other end learns of frames that were lost on the wire and frees their credits.
 
+use serde::{Deserialize, Serialize};
+
 use crate::link::{COALESCED_CELLS, cells};
 use crate::packet::CLASSES;
 
 /// One class at one end.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Account {
     /// Taken by frames that left a queue here.
     consumed: u32,
@@ -28,6 +30,7 @@ struct Account {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Credits {
     /// Mask of classes with credits.
     classes: u8,

@@ -42,6 +42,7 @@ struct Lists {
 }
 
 /// One host.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Host<E, P> {
     pub(crate) id: HostId,
     pub(crate) endpoint: E,
@@ -62,6 +63,7 @@ pub(crate) struct Host<E, P> {
     started: bool,
     /// Messages acknowledged since the last report.
     done: u64,
+    #[serde(skip)]
     lists: Lists,
     /// Records that came with the last packet, or that go with the next one.
     telemetry: Telemetry,

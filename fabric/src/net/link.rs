@@ -6,6 +6,8 @@
 //! link's own frames (PFC, credit updates) are never in error: real ones are repeated until they have
 //! had their effect, which is not modelled.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fault::Change;
 use crate::ids::{Class, PortId};
 use crate::link::{FrameErrors, ORDERED_SET_BYTES};
@@ -29,7 +31,7 @@ enum Fate {
 }
 
 /// What one direction of a link loses.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Losses {
     built: FrameErrors,
     errors: FrameErrors,
@@ -58,6 +60,7 @@ impl Losses {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct LinkLayer {
     /// Of the direction that the port sends on.
     out: Losses,

@@ -11,6 +11,8 @@
 //! `2 · delay + ordered set + L / rate` late when the port is idle, and, when it is busy, as much later as
 //! the frame that is on the wire as the NACK comes still takes. Every frame behind it is as late.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fifo::Fifo;
 use crate::link::{LlrConfig, UNLIMITED_REPLAYS};
 use crate::packet::Label;
@@ -31,20 +33,21 @@ pub(crate) enum Turn {
 }
 
 /// A frame that was sent and is kept.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Kept {
     sequence: u32,
     label: Label,
 }
 
 /// Frames acknowledged at a time.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Acknowledged {
     at: Time,
     bytes: u16,
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Llr {
     config: LlrConfig,
     /// From the end of a frame to its answer.

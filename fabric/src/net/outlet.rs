@@ -1,6 +1,8 @@
 //! Everything a departing packet touches: the arena, the wires into local ports, the mail to other
 //! shards, and the tallies that conservation is checked against.
 
+use serde::{Deserialize, Serialize};
+
 use crate::arena::Arena;
 use crate::digest::Digest;
 use crate::fifo::Fifo;
@@ -13,7 +15,7 @@ use crate::telemetry::Telemetry;
 use crate::units::Time;
 
 /// The receiving end of a link: a port of some shard.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) shard: u16,
     /// The port's index in that shard.
@@ -21,14 +23,14 @@ pub(crate) struct Peer {
 }
 
 /// A packet on a wire.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Flying {
     pub(crate) at: Time,
     pub(crate) label: Label,
 }
 
 /// Packets that entered and left a shard; what entered and has not left is in its arena.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) created: u64,
     pub(crate) delivered: u64,
@@ -38,6 +40,7 @@ pub(crate) struct Tally {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Outlet {
     pub(crate) arena: Arena,
     pub(crate) tally: Tally,
@@ -57,8 +60,10 @@ pub(crate) struct Outlet {
     /// For each local node, a lower bound of its next event.
     pub(crate) next: Vec<Time>,
     /// Mail by destination shard.
+    #[serde(skip)]
     pub(crate) outbox: Vec<Mail>,
     /// The shards to which there is mail.
+    #[serde(skip)]
     pub(crate) addressed: Vec<u16>,
     pub(crate) taps: Taps,
 }
@@ -270,6 +275,11 @@ impl Outlet {
     pub(crate) fn consume(&mut self, label: Label) -> Packet {
         self.tally.delivered += 1;
         self.take(label)
+    }
+
+    /// Takes over what is not state: boxes for mail, which are empty between windows.
+    pub(crate) fn adopt(&mut self, built: Outlet) {
+        self.outbox = built.outbox;
     }
 
     /// Packets of this shard and in its unsent mail.

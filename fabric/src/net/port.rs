@@ -5,6 +5,8 @@
 //! "port free" event exists. A packet keeps its place in the queue until its last byte has left; the
 //! mark is decided at that moment, on the bytes that stay behind.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Overflow;
 use crate::fifo::Fifo;
 use crate::ids::{Class, PortId};
@@ -48,6 +50,7 @@ pub(crate) mod due {
 }
 
 /// An egress port. In order of use: what every packet reads and writes lies in the first four cache lines.
+#[derive(Serialize, Deserialize)]
 #[repr(C, align(64))]
 pub(crate) struct Port {
     /// Bytes queued, by class.

@@ -1,9 +1,11 @@
 //! Equal-cost choice by hash.
 
+use serde::{Deserialize, Serialize};
+
 use crate::packet::Label;
 
 /// A switch's secret in the hash; different salts make switches choose independently.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Salt(pub(crate) u64);
 
 /// The number below `choices` to which a packet hashes at a switch with `salt`.

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::Class;
 use crate::net::buffer::Mmu;
 use crate::net::outlet::Outlet;
@@ -12,6 +14,7 @@ use crate::packet::Label;
 use crate::units::Time;
 
 /// How lossless classes are kept from overrunning a switch.
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Guard {
     /// A shared buffer with pauses.
     Pauses(Mmu),
@@ -20,6 +23,7 @@ pub(crate) enum Guard {
 }
 
 /// What only a switch with lossless classes keeps.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct SharedState {
     pub(crate) guard: Guard,
     /// When each busy port's frame ends: one entry a busy port, and what is left of ports that waited

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Choice, Routing};
 use crate::detour::Detour;
 use crate::graph::RouteRule;
@@ -49,6 +51,7 @@ impl Equal<'_> {
 
 /// For each hash of a flow, when its last packet came and where it went: 0 for nowhere yet, else the
 /// port and one.
+#[derive(Serialize, Deserialize)]
 struct Flowlets {
     gap: Span,
     last: Vec<Time>,
@@ -56,8 +59,10 @@ struct Flowlets {
 }
 
 /// See the module. A switch has one only while it needs it.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Steering {
     choice: Choice,
+    #[serde(skip)]
     detour: Option<Arc<Detour>>,
     /// Whose turn it is.
     next: u16,

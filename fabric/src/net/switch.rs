@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Routing;
 use crate::detour::Detour;
 use crate::graph::RouteRule;
@@ -31,6 +33,7 @@ pub(crate) const MAX_PORTS: usize = 1 << PORT_BITS;
 pub(crate) const MAX_WINDOW: u64 = 1 << 32;
 
 /// A switch's own state.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Switch {
     pub(crate) route: RouteRule,
     pub(crate) salt: Salt,

@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::capture::{Capture, CaptureRecord, Captured, Way};
 use crate::ids::PortId;
 use crate::packet::{Kind, Packet};
 use crate::units::{Span, Time};
 
 /// One captured port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Tap {
     /// From the end of a frame at the port to the end of its processing, when it is seen here.
     pipeline: Span,
@@ -20,7 +22,7 @@ struct Tap {
 }
 
 /// The captured ports of a shard.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Taps {
     from: Time,
     until: Time,

@@ -2,12 +2,14 @@
 //! emptied, and drops what comes, until the pauses are over (`roce-dcqcn.md` §4.4; as switch operating
 //! systems have it).
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::WatchdogConfig;
 use crate::packet::CLASSES;
 use crate::units::Time;
 
 /// One class of one egress port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Watched {
     /// When the watchdog looks at it; `NEVER` while it is not paused and drops nothing.
     due: Time,
@@ -25,7 +27,7 @@ pub(crate) enum Verdict {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Watchdog {
     config: WatchdogConfig,
     ports: Vec<[Watched; CLASSES]>,

@@ -5,12 +5,14 @@
 
 use fabric::ids::{HostId, MessageId};
 use fabric::program::{Program, ProgramCx};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::collective::{Collective, Kind};
 use crate::{AnyProgram, Workload, seat};
 
 /// A rank of an all-to-all.
+#[derive(Serialize, Deserialize)]
 pub struct AllToAll {
     rank: u32,
     /// Hosts of all ranks.

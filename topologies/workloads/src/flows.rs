@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use fabric::ids::{HostId, MessageId};
 use fabric::program::{Program, ProgramCx};
+use serde::{Deserialize, Serialize};
 
 use crate::matrix::{Connection, Matrix, Start, TriggerKind};
 use crate::{AnyProgram, Workload};
 
 /// A trigger with its flows and its home.
+#[derive(Serialize, Deserialize)]
 struct Trigger {
     kind: TriggerKind,
     home: HostId,
@@ -21,6 +23,7 @@ struct Trigger {
 }
 
 /// What all hosts of a matrix share.
+#[derive(Serialize, Deserialize)]
 struct Plan {
     connections: Vec<Connection>,
     triggers: Vec<Trigger>,
@@ -30,6 +33,7 @@ struct Plan {
 const START: u32 = 1 << 31;
 
 /// The flows of one host.
+#[derive(Serialize, Deserialize)]
 pub struct Flows {
     plan: Arc<Plan>,
     /// Flows that start by time.

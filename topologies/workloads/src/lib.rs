@@ -23,6 +23,8 @@ pub mod patterns;
 pub mod poisson;
 pub mod ring;
 
+use serde::{Deserialize, Serialize};
+
 use fabric::ids::{HostId, MessageId};
 use fabric::program::{Program, ProgramCx};
 
@@ -47,6 +49,7 @@ pub struct Workload {
 macro_rules! programs {
     ($($(#[$doc:meta])* $name:ident($type:ty),)*) => {
         /// The program of a host.
+        #[derive(Serialize, Deserialize)]
         pub enum AnyProgram {
             /// Nothing to do.
             Idle,

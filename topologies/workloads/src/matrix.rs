@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use fabric::ids::HostId;
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 use topologies::text::{TextError, Word, hint, words};
 
 /// When a flow starts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Start {
     /// At a time.
     At(Time),
@@ -20,7 +21,7 @@ pub enum Start {
 }
 
 /// One flow.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Connection {
     /// The file's `id`, or the flow's place in the file from 1 where it has none.
     pub id: u64,
@@ -43,7 +44,7 @@ pub struct Connection {
 }
 
 /// How often a trigger starts its flows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TriggerKind {
     /// At the first firing, all of its flows.
     Oneshot,

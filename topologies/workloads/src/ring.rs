@@ -6,11 +6,13 @@
 
 use fabric::ids::{HostId, MessageId};
 use fabric::program::{Program, ProgramCx};
+use serde::{Deserialize, Serialize};
 
 use crate::collective::{Collective, Kind};
 use crate::{AnyProgram, Workload, seat};
 
 /// A rank of the ring.
+#[derive(Serialize, Deserialize)]
 pub struct Ring {
     rank: u32,
     ranks: u32,

@@ -1,10 +1,12 @@
 //! A bitmap over a sliding window of sequence numbers.
 
+use serde::{Deserialize, Serialize};
+
 /// One bit for each sequence number of a window, stored in a ring of 64-bit words.
 ///
 /// Bits outside the window must be clear: the window's user clears a bit when its number leaves. The
 /// default has no room and no allocation; it serves an empty window, and grows by [`RingBits::doubled`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RingBits {
     words: Vec<u64>,
     /// Number of words minus one.

@@ -2,6 +2,7 @@
 
 use fabric::ids::Class;
 use fabric::units::{Rate, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::roce::congestion::dcqcn::{MellanoxOptions, PaperOptions};
 use crate::roce::congestion::dctcp::DctcpOptions;
@@ -10,7 +11,7 @@ use crate::roce::congestion::swift::SwiftOptions;
 use crate::roce::congestion::timely::TimelyOptions;
 
 /// Which messages share a queue pair.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum QpScope {
     /// All messages to one host, over so many queue pairs.
     Destination {
@@ -29,7 +30,7 @@ impl QpScope {
 }
 
 /// What a message is to the verbs interface.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Operation {
     /// RDMA WRITE: the first packet says where.
     Write,
@@ -40,7 +41,7 @@ pub enum Operation {
 }
 
 /// What switches can tell queue pairs of one pair of hosts apart by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PathKey {
     /// The destination queue pair is part of the hash (Meta's enhanced ECMP), or each queue pair has a UDP
     /// source port of its own: every queue pair has its path.
@@ -50,7 +51,7 @@ pub enum PathKey {
 }
 
 /// How a receiver reports marks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum MarkReport {
     /// A congestion notification packet, at most one in this time for each queue pair (DCQCN paper:
     /// 50 us).
@@ -63,7 +64,7 @@ pub enum MarkReport {
 }
 
 /// Congestion control of the sender.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Congestion {
     /// DCQCN as published (SIGCOMM 2015).
     DcqcnPaper(PaperOptions),
@@ -82,7 +83,7 @@ pub enum Congestion {
 }
 
 /// What happens when packets are missing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Recovery {
     /// The receiver drops what comes early and says so; the sender starts over from the gap.
     GoBackN,
@@ -102,7 +103,7 @@ impl Recovery {
 }
 
 /// A local ACK timeout.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Timeout {
     /// Without progress for this long the sender starts over from the oldest packet.
     pub after: Span,
@@ -113,7 +114,7 @@ pub struct Timeout {
 }
 
 /// Options of a RoCE endpoint. Sizes in bytes.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RoceConfig {
     /// Payload of a full packet (path MTU).
     pub payload: u16,

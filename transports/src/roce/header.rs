@@ -2,12 +2,13 @@
 
 use fabric::packet::Packet;
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 /// A queue pair that is not known yet.
 pub const UNKNOWN: u32 = u32::MAX;
 
 /// Fields of every packet: queue pairs at both ends, and what the kind of packet adds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Header {
     /// The data sender's queue pair.
     pub sender_qp: u32,

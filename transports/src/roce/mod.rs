@@ -29,6 +29,7 @@ use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::telemetry::Telemetry;
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use config::{MarkReport, Operation, PathKey, QpScope, RoceConfig};
 use congestion::Feedback;
@@ -49,6 +50,7 @@ fn answer_timer(qp: u32) -> TimerId {
 }
 
 /// A host's RoCE.
+#[derive(Serialize, Deserialize)]
 pub struct Roce {
     host: HostId,
     config: Arc<RoceConfig>,
@@ -78,6 +80,11 @@ pub struct Roce {
 }
 
 impl Roce {
+    /// After its state was read: shares the configuration of `built`.
+    pub(crate) fn adopt(&mut self, built: &Roce) {
+        self.config = Arc::clone(&built.config);
+    }
+
     /// The transport of `host`.
     pub fn new(host: HostId, config: Arc<RoceConfig>, seed: u64) -> Roce {
         Roce {

@@ -11,6 +11,7 @@ use fabric::endpoint::{Completion, HostCx, Message};
 use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use super::{Roce, timeout_timer};
 use crate::roce::config::MarkReport;
@@ -20,7 +21,7 @@ use crate::roce::header::{Header, UNKNOWN};
 const OUTSTANDING: usize = 16;
 
 /// A message being read, or the part of one that comes by this queue pair.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Read {
     message: Message,
     bytes: u64,
@@ -29,6 +30,7 @@ struct Read {
 }
 
 /// The requester's half of a queue pair.
+#[derive(Serialize, Deserialize)]
 struct Requester {
     dst: HostId,
     flow: u32,
@@ -76,6 +78,7 @@ impl Requester {
 }
 
 /// The responder's half.
+#[derive(Serialize, Deserialize)]
 struct Responder {
     /// The queue pair that sends the data.
     sender: u32,
@@ -86,7 +89,7 @@ struct Responder {
 }
 
 /// See the module.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Reads {
     requesters: Vec<Requester>,
     ready: VecDeque<u32>,

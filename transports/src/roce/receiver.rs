@@ -7,6 +7,7 @@ use fabric::packet::{Packet, flags};
 use fabric::probe::EndpointCounters;
 use fabric::telemetry::Telemetry;
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::common::bits::RingBits;
 use crate::roce::config::{MarkReport, Recovery, RoceConfig};
@@ -32,7 +33,7 @@ pub(super) struct Reaction {
 }
 
 /// A message, or the part of one that came by this queue pair, that is complete.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Arrived {
     pub(super) message: MessageId,
     /// Bytes of the part.
@@ -42,7 +43,7 @@ pub(super) struct Arrived {
 }
 
 /// What came early.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Early {
     arrived: RingBits,
     /// PSN after the highest that has arrived.
@@ -77,6 +78,7 @@ impl Early {
 }
 
 /// The last packet that waits to be acknowledged.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Held {
     /// When it came.
     pub(super) at: Time,
@@ -87,6 +89,7 @@ pub(super) struct Held {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Receiver {
     pub(super) src: HostId,
     pub(super) flow: u32,

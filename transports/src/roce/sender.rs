@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use fabric::endpoint::Message;
 use fabric::ids::HostId;
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::common::bits::RingBits;
 use crate::roce::config::{Recovery, RoceConfig};
@@ -12,7 +13,7 @@ use crate::roce::congestion::Control;
 use crate::roce::header::UNKNOWN;
 
 /// A message being sent, or the part of one that goes by this queue pair.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Sending {
     message: Message,
     /// Bytes of the part.
@@ -39,7 +40,7 @@ pub(super) struct Outgoing {
 }
 
 /// Where a queue pair stands with the NIC.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Turn {
     /// Has nothing to send, or its window is full.
     Idle,
@@ -50,7 +51,7 @@ pub(super) enum Turn {
 }
 
 /// What a sender of selective retransmissions knows.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Selective {
     /// Packets that have arrived early.
     arrived: RingBits,
@@ -98,6 +99,7 @@ impl Selective {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Sender {
     pub(super) dst: HostId,
     /// Flow label.

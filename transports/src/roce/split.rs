@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fabric::ids::{HostId, MessageId};
+use serde::{Deserialize, Serialize};
 
 use crate::roce::receiver::Arrived;
 
@@ -15,7 +16,7 @@ pub(super) fn pieces(bytes: u64, count: u32, payload: u64) -> Vec<u64> {
 }
 
 /// See the module. Messages in one part never come here.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Parts {
     /// Parts of each message, by log slot, that are not acknowledged.
     sending: BTreeMap<u32, u32>,

@@ -1,13 +1,14 @@
 //! Options of the sprayed rivals.
 
 use fabric::units::{Rate, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::sprayed::ndp::NdpOptions;
 use crate::sprayed::srd::SrdOptions;
 use crate::sprayed::strack::StrackOptions;
 
 /// Which protocol: what governs sending, and how paths are chosen.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Rival {
     /// SRD-like.
     Srd(SrdOptions),
@@ -18,7 +19,7 @@ pub enum Rival {
 }
 
 /// Options of an endpoint. Sizes in bytes.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SprayedConfig {
     /// Which protocol.
     pub rival: Rival,

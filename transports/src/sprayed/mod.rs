@@ -26,6 +26,7 @@ use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use config::{Rival, SprayedConfig};
 use header::{Header, UNKNOWN};
@@ -34,6 +35,7 @@ use receiver::Receiver;
 use sender::Sender;
 
 /// A host's transport.
+#[derive(Serialize, Deserialize)]
 pub struct Sprayed {
     host: HostId,
     config: Arc<SprayedConfig>,
@@ -54,6 +56,11 @@ pub struct Sprayed {
 }
 
 impl Sprayed {
+    /// After its state was read: shares the configuration of `built`.
+    pub(crate) fn adopt(&mut self, built: &Sprayed) {
+        self.config = Arc::clone(&built.config);
+    }
+
     /// The transport of `host`.
     pub fn new(host: HostId, config: Arc<SprayedConfig>, seed: u64) -> Sprayed {
         Sprayed {

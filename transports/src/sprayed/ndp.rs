@@ -9,16 +9,17 @@
 use std::collections::VecDeque;
 
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 /// Constants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NdpOptions {
     /// Packets that a connection sends without being asked, each time that it was idle.
     pub unsolicited: u32,
 }
 
 /// The pulls that a host owes to those who send to it.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Pulls {
     /// Connections that are owed pulls, in turn.
     turn: VecDeque<u32>,

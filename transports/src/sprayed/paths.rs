@@ -2,8 +2,10 @@
 
 use fabric::rng::Stream;
 use fabric::units::Span;
+use serde::{Deserialize, Serialize};
 
 /// A connection's choice of entropy values.
+#[derive(Serialize, Deserialize)]
 pub(super) enum Paths {
     /// Every path once, in an order that is drawn anew each time round (NDP).
     Permuted { order: Vec<u16>, next: usize },

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use fabric::ids::{HostId, MessageId};
+use serde::{Deserialize, Serialize};
 
 use crate::common::bits::RingBits;
 use crate::sprayed::header::Header;
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Receiver {
     pub(super) src: HostId,
     pub(super) flow: u32,

@@ -6,6 +6,7 @@ use fabric::endpoint::Message;
 use fabric::ids::HostId;
 use fabric::rng::Stream;
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::common::bits::RingBits;
 use crate::sprayed::config::{Rival, SprayedConfig};
@@ -15,7 +16,7 @@ use crate::sprayed::srd::Srd;
 use crate::sprayed::strack::Strack;
 
 /// A message being sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Sending {
     message: Message,
     /// First PSN.
@@ -27,6 +28,7 @@ struct Sending {
 }
 
 /// What allows sending.
+#[derive(Serialize, Deserialize)]
 enum Governor {
     Srd(Srd),
     Strack(Strack),
@@ -49,6 +51,7 @@ pub(super) struct Outgoing {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Sender {
     pub(super) dst: HostId,
     pub(super) flow: u32,

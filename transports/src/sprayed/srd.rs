@@ -8,9 +8,10 @@
 //! round trips are long, a packet a round trip is added while they are short.
 
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 /// Constants.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SrdOptions {
     /// Round trips above this are long.
     pub rtt_high: Span,
@@ -29,6 +30,7 @@ impl SrdOptions {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Srd {
     options: SrdOptions,
     cwnd: f64,

@@ -9,11 +9,12 @@
 //! came back marked.
 
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::common::target::target_delay;
 
 /// Constants.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StrackOptions {
     /// Increase a round trip, in packets for the distance to the target in twelfths of the base round
     /// trip.
@@ -46,6 +47,7 @@ impl StrackOptions {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Strack {
     options: StrackOptions,
     cwnd: f64,

@@ -69,6 +69,9 @@ pub struct Tcp {
 }
 
 impl Tcp {
+    /// Nothing: the stack's sockets have no stored form, so this state is never read.
+    pub(crate) fn adopt(&mut self, _: &Tcp) {}
+
     /// The transport of `host`.
     pub fn new(host: HostId, config: Arc<TcpConfig>, seed: u64) -> Tcp {
         let mut random = Stream::new(seed, u64::from(host.0), Purpose::Transport);

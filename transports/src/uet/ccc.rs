@@ -1,11 +1,14 @@
 //! Congestion control context (CCC): what all PDCs to one destination and traffic class share
 //! (`uet-transport.md` §1): the window, the bytes in flight, the credit.
 
+use serde::{Deserialize, Serialize};
+
 use crate::uet::config::UetConfig;
 use crate::uet::congestion::CongestionControl;
 use crate::uet::credit::account::Credit;
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Ccc<C> {
     pub(super) control: C,
     /// Bytes sent and neither reported as received nor taken for lost. An acknowledgement can show that

@@ -4,9 +4,10 @@
 //! (uet-htsim) does otherwise is a field of its own, set together by [`UetConfig::htsim`].
 
 use fabric::units::{Rate, Span};
+use serde::{Deserialize, Serialize};
 
 /// How a sender chooses the entropy value (EV) of each packet (`uet-cc.md` §4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Spraying {
     /// Every EV once a round, in an order that changes from round to round.
     Oblivious,
@@ -27,7 +28,7 @@ pub enum Spraying {
 }
 
 /// Which messages share a packet delivery context (PDC).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PdcScope {
     /// All messages to one host, in order (the specification's, per traffic class).
     Destination,
@@ -36,7 +37,7 @@ pub enum PdcScope {
 }
 
 /// What holds the sender's window; receiver credit ([`UetConfig::rccc`]) comes on top.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Congestion {
     /// NSCC, the specification's window-based control.
     Nscc,
@@ -49,7 +50,7 @@ pub enum Congestion {
 }
 
 /// Delivery mode (`uet-transport.md` §3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Delivery {
     /// Reliable, unordered: each packet once, by any path.
     #[default]
@@ -63,7 +64,7 @@ pub enum Delivery {
 }
 
 /// What a posted message asks for (`uet-wire.md` §3.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Operation {
     /// SEND: to whatever receive is posted next.
     #[default]
@@ -81,7 +82,7 @@ pub enum Operation {
 }
 
 /// How a sender without word of a packet decides that it is lost, before its timeout.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum LossInference {
     /// Never.
     #[default]
@@ -93,7 +94,7 @@ pub enum LossInference {
 }
 
 /// Options of RCCC (`uet-cc.md` §3). Counts in quanta of 256 bytes.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RcccOptions {
     /// Most that one credit grants: four packets.
     pub grant: u32,
@@ -106,7 +107,7 @@ pub struct RcccOptions {
 }
 
 /// Options of the correction for an oversubscribed core (`uet-cc.md` §3.3).
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Oversubscribed {
     /// Least share of the link's rate.
     pub least: f64,
@@ -115,7 +116,7 @@ pub struct Oversubscribed {
 }
 
 /// A bounded receive buffer that the host empties (`uet-cc.md` §2.6, `link.md` §7).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HostBuffer {
     /// Its size in bytes.
     pub bytes: u64,
@@ -124,7 +125,7 @@ pub struct HostBuffer {
 }
 
 /// What counts towards the next acknowledgement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum AckCount {
     /// Payload, at least this much a packet (`ACK_Gen_Min_Pkt_Add`).
     Payload {
@@ -137,7 +138,7 @@ pub enum AckCount {
 
 /// Where the 64 packets of a selective acknowledgement begin (`uet-transport.md` §5.1). An answer to a
 /// marked packet, or to one that asked, always begins at that packet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum SackBase {
     /// Where the one before ended, back to the first hole after the last arrival (the UEC reference
     /// provider): every arrival is reported sooner or later.
@@ -147,7 +148,7 @@ pub enum SackBase {
 }
 
 /// Options of NSCC (`uet-cc.md` §1–2).
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NsccOptions {
     /// Weight of a new sample in the average delay; the specification leaves the filter open, 0.0125 is
     /// the reference's.
@@ -173,7 +174,7 @@ pub struct NsccOptions {
 }
 
 /// Options of a UET endpoint. Sizes in bytes.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct UetConfig {
     /// Payload of a full packet.
     pub payload: u16,

@@ -1,6 +1,7 @@
 //! The seam between a congestion control context and its window.
 
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config::UetConfig;
 
@@ -58,7 +59,7 @@ pub trait CongestionControl: Send + Sized {
 }
 
 /// A window that never changes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Constant {
     window: u64,
 }

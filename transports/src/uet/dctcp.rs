@@ -1,17 +1,19 @@
 //! DCTCP in the reference's form, for comparison (`uet-cc.md` §2.7): a packet a round trip more without
 //! marks, a third of what was acknowledged less with each mark.
 
+use serde::{Deserialize, Serialize};
+
 use crate::uet::config::UetConfig;
 use crate::uet::congestion::{AckSample, CongestionControl, NackSample};
 
 /// See the module. Sizes in bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Dctcp {
     window: i64,
 }
 
 /// What all senders share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Parameters {
     initial: i64,
     mtu: i64,

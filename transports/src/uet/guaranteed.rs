@@ -10,6 +10,7 @@ use fabric::endpoint::{Completion, HostCx};
 use fabric::ids::HostId;
 use fabric::packet::Packet;
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config::{Delivery, Operation, UetConfig};
 use crate::uet::congestion::CongestionControl;
@@ -36,7 +37,7 @@ pub(super) fn in_ack(op: Op, message_bytes: u64, config: &UetConfig) -> Option<u
 }
 
 /// The responses that one PDC's target keeps: their bytes, by the PSN of the request.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
     responses: BTreeMap<u32, u16>,
     /// When the initiator was last asked to clear them.

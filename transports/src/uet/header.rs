@@ -4,6 +4,7 @@
 //! until an acknowledgement has named the target's context.
 
 use fabric::packet::{Packet, flags};
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config::Delivery;
 
@@ -23,7 +24,7 @@ fn bit(word: u64, number: u32) -> bool {
 }
 
 /// What a data packet is part of (SES opcodes, `uet-wire.md` §3.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Op {
     /// SEND.

@@ -2,6 +2,7 @@
 //! (destination flow control, `uet-cc.md` §2.6; thresholds as in `link.md` §7's simulator).
 
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config;
 
@@ -11,7 +12,7 @@ const BEGINS: u64 = 1;
 const MOST: u64 = 127;
 
 /// See the module.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct HostBuffer {
     config: config::HostBuffer,
     level: u64,

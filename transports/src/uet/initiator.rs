@@ -5,6 +5,7 @@ use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::uet::ccc::Ccc;
 use crate::uet::config::{Delivery, Operation, PdcScope, UetConfig};
@@ -19,7 +20,7 @@ use crate::uet::{Uet, guaranteed, ses, timer};
 const NO_SLOT: u32 = u32::MAX;
 
 /// Contexts to one destination.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Destination {
     /// The congestion control context.
     ccc: Option<u32>,

@@ -7,11 +7,12 @@
 use std::collections::VecDeque;
 
 use fabric::endpoint::Message;
+use serde::{Deserialize, Serialize};
 
 use crate::uet::header::Op;
 
 /// What becomes of a message when all of it is acknowledged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Report {
     /// Its post is complete.
     Sent,
@@ -21,7 +22,7 @@ pub(super) enum Report {
 }
 
 /// A message that waits, or of which a part waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Pending {
     pub(super) message: Message,
     pub(super) op: Op,
@@ -35,7 +36,7 @@ pub(super) struct Pending {
 }
 
 /// A stretch of PSNs of one message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) message: Message,
     pub(super) op: Op,
@@ -67,7 +68,7 @@ pub(super) struct Piece {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Messages {
     waiting: VecDeque<Pending>,
     runs: VecDeque<Run>,

@@ -47,6 +47,7 @@ use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use ccc::Ccc;
 use config::UetConfig;
@@ -105,6 +106,7 @@ mod timer {
 }
 
 /// A host's UET with congestion control `C`.
+#[derive(Serialize, Deserialize)]
 pub struct Uet<C: CongestionControl> {
     host: HostId,
     config: Arc<UetConfig>,
@@ -147,6 +149,11 @@ pub struct Uet<C: CongestionControl> {
 }
 
 impl<C: CongestionControl> Uet<C> {
+    /// After its state was read: shares the configuration of `built`.
+    pub(crate) fn adopt(&mut self, built: &Uet<C>) {
+        self.config = Arc::clone(&built.config);
+    }
+
     /// The transport of `host`.
     pub fn new(host: HostId, config: Arc<UetConfig>, seed: u64) -> Uet<C> {
         // Contexts number their streams from 0 in the low half.

@@ -5,6 +5,7 @@
 //! alone only moves packets to other paths. Heavy loss sets it to what got through (QuickAdapt).
 
 use fabric::units::{Rate, Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config::{NsccOptions, UetConfig};
 use crate::uet::congestion::{AckSample, CongestionControl, NackSample};
@@ -23,7 +24,7 @@ const QA_GATE: u32 = 3;
 const NO_DELAY: Span = Span::from_micros(1);
 
 /// What all senders share (`uet-cc.md` §1). Sizes in bytes, times in picoseconds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Parameters {
     rate: Rate,
     base_rtt: Span,
@@ -57,7 +58,7 @@ impl Parameters {
 }
 
 /// One sender's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Nscc {
     /// cwnd.
     window: i64,

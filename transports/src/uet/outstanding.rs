@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::common::bits::RingBits;
 use crate::uet::config::UetConfig;
 
 /// What a sender remembers of a packet: 16 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) sent_at: Time,
     /// Frame bytes.
@@ -25,7 +26,7 @@ const _: () = assert!(size_of::<Record>() == 16, "four records a cache line");
 
 /// See the module. A packet of the window `[cack, next)` is in flight, or lost and waiting to be sent
 /// again, or acknowledged above a hole.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Outstanding {
     /// Everything below is acknowledged.
     cack: u32,
@@ -41,7 +42,7 @@ pub(super) struct Outstanding {
 }
 
 /// What a sender knows of guaranteed responses.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Responses {
     /// Requests whose response has not come.
     awaited: BTreeSet<u32>,

@@ -5,6 +5,7 @@ use fabric::ids::HostId;
 use fabric::packet::{Packet, flags};
 use fabric::probe::EndpointCounters;
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::common::bits::RingBits;
 use crate::uet::config::{AckCount, Delivery, LossInference, SackBase, UetConfig};
@@ -18,7 +19,7 @@ use crate::uet::initiator::RETURN;
 const RING: u32 = 64;
 
 /// A message, or a part of one, that has begun to arrive.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Arriving {
     message: u32,
     op: Op,
@@ -71,6 +72,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Receiver {
     pub(super) src: HostId,
     /// Flow label of the answers.

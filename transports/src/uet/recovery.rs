@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config::UetConfig;
 use crate::uet::header::Ack;
@@ -12,7 +13,7 @@ use crate::uet::header::Ack;
 const LEAST_OVERTAKEN: u64 = 5;
 
 /// State of one sender's recovery.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Recovery {
     /// PSN after the last that the present recovery looks at; it ends when all below is acknowledged.
     until: Option<u32>,

@@ -4,6 +4,7 @@
 use fabric::endpoint::Message;
 use fabric::ids::HostId;
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::uet::ccc::Ccc;
 use crate::uet::config::{Delivery, LossInference, UetConfig};
@@ -21,7 +22,7 @@ use crate::uet::recovery::Recovery;
 const PSN_LIMIT: u32 = 3 << 30;
 
 /// Where a PDC is in its life, seen by its initiator (`uet-transport.md` §2.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum State {
     /// Takes messages. In the SYN state until the target's PDC is known.
     Open,
@@ -61,6 +62,7 @@ pub(super) enum Timeout {
 }
 
 /// See the module.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Sender {
     pub(super) dst: HostId,
     /// Flow label.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use fabric::ids::HostId;
 use fabric::units::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config::{Delivery, UetConfig};
 use crate::uet::header::{Ack, Op};
@@ -90,7 +91,7 @@ pub(super) fn ack_bytes(ack: &Ack, config: &UetConfig) -> u16 {
 }
 
 /// Something to do later.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Later {
     /// A receive is posted for a message that is all there.
     Receive { message: u32, src: HostId },
@@ -99,7 +100,7 @@ pub(super) enum Later {
 }
 
 /// What is half done.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ses {
     /// Reads posted here: message to log slot.
     reads: BTreeMap<u32, u32>,

@@ -3,6 +3,7 @@
 use fabric::endpoint::{Completion, HostCx};
 use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, flags};
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config::Delivery;
 use crate::uet::congestion::CongestionControl;
@@ -18,7 +19,7 @@ use crate::uet::{Uet, guaranteed, ses, timer};
 pub(super) const RECENT: usize = 16;
 
 /// What a target knows of an initiator's PDC.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Known {
     /// The receiver; or the one that was, if it has been closed.
     pub(super) number: u32,

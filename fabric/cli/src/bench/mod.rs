@@ -108,6 +108,7 @@ fn only(name: &str, arguments: &Bench) -> Result<ExitCode, UserError> {
         threads: threads as usize,
         shards: threads as u32,
         output: Output::Quiet,
+        checkpoints: None,
     };
     let outcome = execute::execute(&scenario, &prepared, &settings)?;
     println!("{}", outcome.summary.to_json());

@@ -73,6 +73,11 @@ impl TransportConfig {
         }
     }
 
+    /// Whether its state can be stored: that of TCP lies in sockets of smoltcp, which have no stored form.
+    pub fn is_stored(&self) -> bool {
+        !matches!(self, TransportConfig::Tcp(_))
+    }
+
     /// What units of telemetry are multiplied by, if packets ask for it: one at 25 Gb/s and below.
     fn telemetry(&self) -> Option<u32> {
         match self {

@@ -13,7 +13,7 @@ use crate::output::Folder;
 /// # Errors
 /// When something is in the way or it cannot be made.
 pub fn prepare(path: &Path) -> Result<Folder, UserError> {
-    Folder::prepare(Some(path), "validate")
+    Folder::prepare(Folder::place(Some(path), "validate", false)?, None)
 }
 
 /// Writes the record and the plot, and moves the folder to its place.

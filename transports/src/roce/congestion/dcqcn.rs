@@ -1,9 +1,10 @@
 //! DCQCN: rate-based congestion control by marks (`roce-dcqcn.md` §2 and §3).
 
 use fabric::units::{Rate, Span, Time};
+use serde::{Deserialize, Serialize};
 
 /// DCQCN's constants, paper form (`roce-dcqcn.md` §2). Rates in bits a second.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PaperOptions {
     /// g: weight of a new mark in alpha.
     pub g: f64,
@@ -24,7 +25,7 @@ pub struct PaperOptions {
 }
 
 /// DCQCN's constants, Mellanox form (`roce-dcqcn.md` §3). Rates in bits a second.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MellanoxOptions {
     /// g: weight of a new mark in alpha.
     pub g: f64,
@@ -92,7 +93,7 @@ impl PaperOptions {
 }
 
 /// The published form: cut at once, alpha decays, timer and byte counter raise the rate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Paper {
     options: PaperOptions,
     line: f64,
@@ -198,7 +199,7 @@ impl Paper {
 }
 
 /// The form of Mellanox NICs: marks set flags, timers act on them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mellanox {
     options: MellanoxOptions,
     line: f64,

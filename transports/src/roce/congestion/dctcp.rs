@@ -4,11 +4,12 @@
 //! α/2 off the rate; a round trip without adds a constant.
 
 use fabric::units::{Rate, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::roce::congestion::Feedback;
 
 /// DCTCP's constants. Rates in bits a second.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DctcpOptions {
     /// g: weight of a new share in alpha.
     pub g: f64,
@@ -30,7 +31,7 @@ impl DctcpOptions {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dctcp {
     options: DctcpOptions,
     line: f64,

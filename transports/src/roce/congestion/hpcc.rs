@@ -6,11 +6,12 @@
 
 use fabric::telemetry::{Hop, MOST_HOPS, Telemetry};
 use fabric::units::{Rate, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::roce::congestion::Feedback;
 
 /// HPCC's constants. Rates in bits a second.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct HpccOptions {
     /// η: utilisation aimed at.
     pub eta: f64,
@@ -43,7 +44,7 @@ impl HpccOptions {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hpcc {
     options: HpccOptions,
     line: f64,

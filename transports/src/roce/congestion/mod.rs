@@ -14,6 +14,7 @@ pub mod timely;
 
 use fabric::telemetry::Telemetry;
 use fabric::units::{Rate, Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::roce::config::{Congestion, RoceConfig};
 use dcqcn::{Mellanox, Paper};
@@ -42,7 +43,7 @@ pub struct Feedback<'a> {
 }
 
 /// One sender's congestion control.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Control {
     /// DCQCN, the paper's form.
     Paper(Paper),

@@ -2,6 +2,7 @@
 //! follows the distance of the round-trip time to a target, which small windows raise.
 
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::common::target::target_delay;
 use crate::roce::congestion::Feedback;
@@ -10,7 +11,7 @@ use crate::roce::congestion::Feedback;
 const LEAST: f64 = 0.01;
 
 /// Swift's constants.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SwiftOptions {
     /// Target of the round-trip time for large windows.
     pub target: Span,
@@ -50,7 +51,7 @@ impl SwiftOptions {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Swift {
     options: SwiftOptions,
     line: f64,

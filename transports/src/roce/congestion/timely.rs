@@ -2,6 +2,7 @@
 //! gradient of the round-trip time, once a round trip.
 
 use fabric::units::{Rate, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::roce::congestion::Feedback;
 
@@ -9,7 +10,7 @@ use crate::roce::congestion::Feedback;
 const PATIENCE: u32 = 5;
 
 /// TIMELY's constants. Rates in bits a second.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TimelyOptions {
     /// α: weight of a new difference in the gradient.
     pub alpha: f64,
@@ -58,7 +59,7 @@ impl TimelyOptions {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Timely {
     options: TimelyOptions,
     line: f64,

@@ -1,9 +1,11 @@
 //! The sender's side of RCCC (`uet-cc.md` §3.1).
 
+use serde::{Deserialize, Serialize};
+
 use super::{QUANTUM, advance, ahead};
 
 /// Credit of one congestion control context.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(in crate::uet) struct Credit {
     /// Bytes that may be sent; a packet may take it below zero.
     bytes: i64,

@@ -3,6 +3,7 @@
 
 use fabric::rng::Stream;
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 /// Share of marked packets that is no sign of congestion.
 const TARGET: f64 = 0.3;
@@ -16,7 +17,7 @@ const INCREASE: f64 = 0.01;
 const DOUBLINGS: u32 = 7;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::uet) struct Oversubscription {
     /// Share of the link's rate to grant.
     rate: f64,

@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 
 use fabric::ids::HostId;
 use fabric::units::{Rate, Span};
+use serde::{Deserialize, Serialize};
 
 use super::{QUANTUM, advance, ahead};
 use crate::uet::config::RcccOptions;
 
 /// What a target keeps of a sender's congestion control context.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(in crate::uet) struct Source {
     pub(in crate::uet) host: HostId,
     /// The sender's number of the context.
@@ -60,7 +61,7 @@ pub(in crate::uet) struct Grant {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(in crate::uet) struct Pacer {
     active: VecDeque<u32>,
     idle: VecDeque<u32>,

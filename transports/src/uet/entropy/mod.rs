@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 use fabric::rng::Stream;
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::uet::config::{Delivery, Spraying, UetConfig};
 use reps::{First, Reps};
@@ -30,13 +31,13 @@ pub enum Feedback {
 }
 
 /// One sender's path selection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entropy {
     random: Stream,
     rule: Rule,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Rule {
     Oblivious(Walk),
     Bitmap(Bitmap),

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use fabric::rng::Stream;
 use fabric::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 use super::Feedback;
 
@@ -15,7 +16,7 @@ const RING: usize = 8;
 const EXPLORE: u32 = 16;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Reps {
     values: u16,
     /// How long a sender that suspects a failure keeps to known values.
@@ -98,7 +99,7 @@ impl Reps {
 
 /// REPS as first published: the values of the first window in order, then what has come back unmarked,
 /// oldest first, else random ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct First {
     values: u16,
     /// Packets of the first window not sent yet.

@@ -1,11 +1,12 @@
 //! Walks over all entropy values: each once a round, in an order that changes from round to round.
 
 use fabric::rng::Stream;
+use serde::{Deserialize, Serialize};
 
 use super::Feedback;
 
 /// The oblivious walk: index xor a random number, redrawn each round; random upper bits for life.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Walk {
     mask: u16,
     index: u16,
@@ -44,7 +45,7 @@ impl Walk {
 const MOST: u8 = 15;
 
 /// The walk that passes over penalised values.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Bitmap {
     walk: Walk,
     penalty: Box<[u8]>,
