@@ -106,6 +106,41 @@ fn a_killed_rank_ends_the_run() {
     assert!(!place.0.join("never").exists());
 }
 
+/// Killed with checkpoints on, a run goes on with another number of ranks, and has the digest of one process.
+#[test]
+fn a_killed_run_goes_on_with_other_ranks() {
+    let place = Place::new("mpi-resume");
+    let scenario =
+        "[topology]\nhosts = 128\n[workload]\nkind = \"permutation\"\nbytes = \"8 MB\"\n";
+    place.file("long.toml", scenario);
+    let arguments = ["--threads", "1", "--shards", "4", "--output", "json"];
+    let alone =
+        place.ultraloom(&[&["run", "long.toml", "--out", "alone"][..], &arguments].concat());
+    let go_on = ["run", "long.toml", "--out", "often", "--checkpoint-every", "10us", "--resume"];
+    let go_on = [&go_on[..], &arguments].concat();
+    for ranks in [3, 2] {
+        let before = std::fs::read_to_string(place.0.join("often.checkpoint/current")).ok();
+        let mut run = mpirun(&place, ranks, &go_on).spawn().expect("mpirun starts");
+        let begun = Instant::now();
+        loop {
+            let now = std::fs::read_to_string(place.0.join("often.checkpoint/current")).ok();
+            if now.is_some() && now != before {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "a checkpoint is written");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let killed = Command::new("pkill").args(["-KILL", "-P", &run.id().to_string()]).status();
+        assert!(killed.expect("pkill starts").success());
+        run.wait().expect("it ends");
+    }
+    let output = mpirun(&place, 4, &go_on).output().expect("mpirun starts");
+    let (one, several) = (summary(&alone), summary(&output));
+    assert_eq!(one["variants"][0]["digest"], several["variants"][0]["digest"]);
+    assert_eq!(several["variants"][0]["engine"]["ranks"], 4);
+    assert!(!place.0.join("often.checkpoint").exists());
+}
+
 /// The processes of a run, by rank, once all are there.
 fn ranks_of(run: &Child) -> Vec<u32> {
     let begun = Instant::now();
