@@ -20,13 +20,18 @@ hosts = 128
 kind = "permutation"
 bytes = "2 MB"
 SCENARIO
-valgrind --tool=callgrind --toggle-collect='fabric::run::Run*execute*' --callgrind-out-file="$work/out" \
+valgrind --tool=callgrind --toggle-collect='fabric::engine::threads::execute*' --callgrind-out-file="$work/out" \
   target/release/ultraloom run "$work/scenario.toml" \
   --threads 1 --output json --out "$work/run" >"$work/json" 2>"$work/log"
 instructions=$(awk '/^(summary|totals):/ {print $2; exit}' "$work/out")
 hops=$(grep -m1 -o '"hops": *[0-9]*' "$work/json" | grep -o '[0-9]*')
 each=$((instructions / hops))
 echo "instructions $instructions, packet-hops $hops, $each instructions a packet-hop"
+
+if [ "$each" -lt 100 ]; then
+  echo "that is no packet-hop: the engine's functions were not found" >&2
+  exit 1
+fi
 
 stored=results/baselines/instructions.txt
 compiler=$(rustc --version)

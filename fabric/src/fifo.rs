@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Items that there is room for at least, once there is any.
+const LEAST: usize = 4;
+
 /// The queue.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Fifo<T> {
@@ -23,7 +26,7 @@ impl<T: Copy> Fifo<T> {
     #[inline]
     pub(crate) fn push(&mut self, item: T) {
         if self.items.len() == self.items.capacity() {
-            self.shift();
+            self.make_room(1);
         }
         self.items.push(item);
     }
@@ -32,18 +35,22 @@ impl<T: Copy> Fifo<T> {
     #[inline]
     pub(crate) fn extend(&mut self, items: &[T]) {
         if self.items.len() + items.len() > self.items.capacity() {
-            self.shift();
+            self.make_room(items.len());
         }
         self.items.extend_from_slice(items);
     }
 
     /// Moves what waits to the front, unless it is more than three times what has left: so at most three items
-    /// are moved for one that leaves, however long the queue is, and there is little room that is never used.
+    /// are moved for one that leaves, however long the queue is. If that is not enough, there is half as much room
+    /// again: a fabric has many queues, and what is kept for nothing adds up.
     #[cold]
-    fn shift(&mut self) {
+    fn make_room(&mut self, more: usize) {
         if self.head * 4 >= self.items.len() {
             self.items.drain(..self.head);
             self.head = 0;
+        }
+        if self.items.capacity() - self.items.len() < more {
+            self.items.reserve_exact(more.max(self.items.len() / 2).max(LEAST));
         }
     }
 

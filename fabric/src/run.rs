@@ -6,23 +6,19 @@ use crate::engine::ranks::{Alone, Ranks, Split};
 use crate::engine::shard::Shard;
 use crate::engine::threads::execute;
 pub use crate::engine::window::Stage;
-use crate::engine::window::{Limits, Outcome};
+use crate::engine::window::{Limits, Outcome, Paces};
 use crate::layout::Layout;
 use crate::part::{Part, merge};
 use crate::probe::RunRecord;
 use crate::program::Program;
 use crate::units::{Span, Time};
 
-/// Widest span between two meetings of ranks, in windows: so often they hear of each other at least.
-const MEETING: u64 = 1_024;
-
 /// A fabric, or a rank's part of it, that is ready to run.
 pub struct Run<E, P> {
     pub(crate) shards: Vec<Shard<E, P>>,
     split: Split,
     layout: Layout,
-    lookahead: Span,
-    reach: Span,
+    paces: Paces,
     pub(crate) outcome: Outcome,
 }
 
@@ -43,22 +39,18 @@ impl Until {
 }
 
 impl<E: Endpoint, P: Program> Run<E, P> {
-    /// `reach` is the shortest latency between ranks.
     pub(crate) fn new(
         shards: Vec<Shard<E, P>>,
         split: Split,
         layout: Layout,
-        lookahead: Span,
-        reach: Span,
+        paces: Paces,
     ) -> Run<E, P> {
-        let most = Span(lookahead.0.saturating_mul(MEETING));
-        let outcome = Outcome::default();
-        Run { shards, split, layout, lookahead, reach: reach.min(most), outcome }
+        Run { shards, split, layout, paces, outcome: Outcome::default() }
     }
 
-    /// The width of a window: the shortest latency of all links.
+    /// How far a node may run ahead of those that it is linked to: the shortest latency of all links.
     pub fn lookahead(&self) -> Span {
-        self.lookahead
+        self.paces.lookahead
     }
 
     /// When the next window begins; [`Time::ZERO`] before the first.
@@ -98,8 +90,7 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         ranks: &R,
     ) -> Stage {
         let limits = Limits {
-            lookahead: self.lookahead,
-            reach: self.reach,
+            paces: self.paces,
             until: Time(until.end.0.min(u64::MAX - 1)),
             pause_at: until.pause,
             pause_after: u64::MAX,

@@ -12,7 +12,6 @@ use crate::engine::shard::Shard;
 use crate::engine::window::Outcome;
 use crate::program::Program;
 use crate::run::Run;
-use crate::units::Time;
 
 /// Why a state cannot be stored or taken up.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -68,7 +67,6 @@ impl<E: Stored, P: Program + Serialize + DeserializeOwned> Run<E, P> {
     /// # Errors
     /// [`StoreError::Damaged`].
     pub fn take_up_shard(&mut self, shard: usize, bytes: &[u8]) -> Result<(), StoreError> {
-        let next = self.outcome.next;
         let place = shard - self.own_shards().start;
         let mut stored: Shard<E, P> = decode(bytes)?;
         let built = &mut self.shards[place];
@@ -77,21 +75,20 @@ impl<E: Stored, P: Program + Serialize + DeserializeOwned> Run<E, P> {
             return Err(StoreError::Damaged(format!("shard {shard} has other nodes")));
         }
         std::mem::swap(built, &mut stored);
-        built.adopt(stored, next);
+        built.adopt(stored);
         Ok(())
     }
 }
 
 impl<E: Stored, P: Program> Shard<E, P> {
-    /// Takes over what is not state from the shard as it was assembled, at `now`: no change before that is to come.
-    fn adopt(&mut self, mut built: Shard<E, P>, now: Time) {
+    /// Takes over what is not state from the shard as it was assembled: only changes that it has not seen are to
+    /// come.
+    fn adopt(&mut self, mut built: Shard<E, P>) {
         self.profiles = built.profiles;
         self.outlet.adopt(built.outlet);
         for (node, changes) in &mut built.faults {
-            while changes.front().is_some_and(|change| change.at() < now) {
-                let change = changes.pop_front();
-                change.into_iter().for_each(|change| self.renew(*node, change));
-            }
+            let seen = self.changed.get(node).map_or(0, |seen| (*seen).min(changes.len()));
+            changes.drain(..seen).for_each(|change| self.renew(*node, change));
         }
         built.faults.retain(|_, changes| !changes.is_empty());
         self.faults = built.faults;

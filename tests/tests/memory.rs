@@ -49,5 +49,5 @@ fn more_packets_do_not_allocate_more() {
     let (long, long_hops) = allocations(40);
     let (more, packets) = (long.saturating_sub(short), long_hops - short_hops);
     assert!(packets > 700_000, "{packets}");
-    assert!(more < 500, "{more} allocations in {packets} packet-hops");
+    assert!(more * 1_000 < packets, "{more} allocations in {packets} packet-hops");
 }

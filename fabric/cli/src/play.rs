@@ -83,12 +83,12 @@ pub(crate) fn play<R: Ranks>(
             break;
         }
     }
-    let wall_s = seconds();
     drop(display);
     let told = ranks.any(STOP.load(Ordering::Relaxed));
     STOP.fetch_or(told, Ordering::Relaxed);
     if told && part.checkpoints.is_some() && run.stage() != Stage::Finished {
         return Ok(Played::Later);
     }
-    Ok(Played::Over { record: run.finish(ranks).map(Box::new), wall_s })
+    let record = run.finish(ranks).map(Box::new);
+    Ok(Played::Over { record, wall_s: seconds() })
 }

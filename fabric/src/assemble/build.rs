@@ -71,24 +71,31 @@ pub(super) struct Builder<'a, E> {
     /// Coupling group of each host.
     groups: Vec<Option<u32>>,
     group_count: usize,
+    /// The class of each node: see [`classes`](crate::assemble::classes).
+    classes: &'a [u8],
     /// Some link loses frames at some time.
     losses: bool,
 }
 
-/// A host's program, to be taken when the host is built.
-type Stock<P> = VecDeque<P>;
+/// The programs of hosts, each to be taken when its host is built.
+type Stock<P> = BTreeMap<u32, P>;
 
 impl<'a, E: Endpoint> Builder<'a, E> {
     pub(super) fn new<P>(
         parts: &Parts<'a, E, P>,
         layout: &'a Layout,
         split: &'a Split,
+        classes: &'a [u8],
     ) -> Builder<'a, E> {
         let own = split.own();
         let mut members = vec![Vec::new(); own.len()];
         let mut place = vec![0; layout.node.len()];
         let mut ports = vec![0u32; split.shards()];
-        for node in (0..parts.graph.nodes()).map(NodeId) {
+        let class = |class: u8| {
+            let nodes = (0..parts.graph.nodes()).map(NodeId);
+            nodes.filter(move |node| classes[node.index()] == class)
+        };
+        for node in class(0).chain(class(1)) {
             let shard = parts.shard_of[node.index()] as usize;
             if own.contains(&shard) {
                 members[shard - own.start].push(node);
@@ -117,6 +124,7 @@ impl<'a, E: Endpoint> Builder<'a, E> {
             profiles: Profiles::default(),
             groups,
             group_count: parts.couplings.len(),
+            classes,
             losses: parts.config.link.errors != FrameErrors::None
                 || parts.faults.iter().any(|fault| fault.change.is_loss()),
         }
@@ -136,7 +144,7 @@ impl<'a, E: Endpoint> Builder<'a, E> {
         for (host, program) in parts.programs.into_iter().enumerate() {
             let shard = self.shard_of[host] as usize;
             if own.contains(&shard) {
-                works[shard - own.start].1.push_back(program);
+                works[shard - own.start].1.insert(host as u32, program);
             }
         }
         for (number, _, changes, _) in &mut works {
@@ -199,6 +207,13 @@ impl<'a, E: Endpoint> Builder<'a, E> {
             .enumerate()
             .flat_map(|(local, node)| self.layout.ports_of(*node).map(move |_| local as u32));
         let owners: Vec<u32> = owners.collect();
+        let mut outlet =
+            Outlet::new(number as u16, self.split.shards(), owners.clone(), members.len());
+        let first_class = members.iter().filter(|node| self.classes[node.index()] == 0);
+        outlet.first_class = first_class.count() as u32;
+        if !self.classes.contains(&1) {
+            outlet.earliest[1] = Time::NEVER;
+        }
         Shard {
             nodes: Vec::with_capacity(members.len()),
             hosts: Vec::new(),
@@ -210,7 +225,8 @@ impl<'a, E: Endpoint> Builder<'a, E> {
             groups: vec![Vec::new(); self.group_count],
             group_nodes: BTreeMap::new(),
             faults: BTreeMap::new(),
-            outlet: Outlet::new(number as u16, self.split.shards(), owners, members.len()),
+            changed: BTreeMap::new(),
+            outlet,
             scratch: Scratch::default(),
             in_flight: 0,
         }
@@ -234,7 +250,7 @@ impl<'a, E: Endpoint> Builder<'a, E> {
         }
         let role = if node.0 < self.graph.hosts {
             let host = HostId(node.0);
-            let program = programs.pop_front().expect("a program for each host");
+            let program = programs.remove(&node.0).expect("a program for each host");
             let group = self.groups[host.index()];
             if let Some(group) = group {
                 let local = shard.nodes.len() as u32;

@@ -11,6 +11,7 @@ use crate::capture::Capture;
 use crate::config::{Buffer, FabricConfig, SharedBuffer};
 use crate::endpoint::Endpoint;
 use crate::engine::ranks::Split;
+use crate::engine::window::Paces;
 use crate::error::AssembleError;
 use crate::fault::{Fault, SwitchFault};
 use crate::graph::{Graph, Link};
@@ -135,8 +136,8 @@ fn lookahead(graph: &Graph, config: &FabricConfig) -> Result<Span, AssembleError
             shortest = shortest.min(latency);
         }
     }
-    // A longer window would only overflow the order key; results do not depend on its width.
-    Ok(shortest.min(Span(MAX_WINDOW - 1)))
+    // A longer window, twice this, would only overflow the order key; results do not depend on its width.
+    Ok(shortest.min(Span(MAX_WINDOW / 2 - 1)))
 }
 
 fn check(graph: &Graph, layout: &Layout) -> Result<(), AssembleError> {
@@ -163,6 +164,16 @@ fn check_credits(config: &FabricConfig) -> Result<(), AssembleError> {
     }
 }
 
+/// Every shared buffer is larger than what is set aside of it.
+fn check_buffers(
+    graph: &Graph,
+    config: &FabricConfig,
+    layout: &Layout,
+) -> Result<(), AssembleError> {
+    let switches = (graph.hosts..graph.nodes()).map(NodeId);
+    switches.map(|node| layout.mmu(graph, config, node)).try_for_each(|mmu| mmu.map(drop))
+}
+
 /// Checks what [`assemble`] would refuse, without building anything.
 ///
 /// # Errors
@@ -172,8 +183,7 @@ pub fn validate(graph: &Graph, config: &FabricConfig) -> Result<(), AssembleErro
     check(graph, &layout)?;
     lookahead(graph, config)?;
     check_credits(config)?;
-    let switches = (graph.hosts..graph.nodes()).map(NodeId);
-    switches.map(|node| layout.mmu(graph, config, node)).try_for_each(|mmu| mmu.map(drop))
+    check_buffers(graph, config, &layout)
 }
 
 /// Builds the shards of a run, or those of one rank.
@@ -192,11 +202,44 @@ pub fn assemble<E: Endpoint, P: Program>(
     check(parts.graph, &layout)?;
     let lookahead = lookahead(parts.graph, parts.config)?;
     check_credits(parts.config)?;
+    check_buffers(parts.graph, parts.config, &layout)?;
     let shards = parts.shard_of.iter().max().map_or(1, |most| *most as usize + 1);
     let split = Split::new(shards, parts.extent.rank, parts.extent.ranks);
     let reach = reach(&parts, &split);
-    let shards = Builder::new(&parts, &layout, &split).build(parts)?;
-    Ok(Run::new(shards, split, layout, lookahead, reach))
+    let classes = classes(&layout, parts.couplings);
+    let paces = Paces { lookahead, reach, classes: 1 + usize::from(classes.contains(&1)) };
+    let shards = Builder::new(&parts, &layout, &split, &classes).build(parts)?;
+    Ok(Run::new(shards, split, layout, paces))
+}
+
+/// The class of each node, 0 or 1, such that every link joins nodes of different classes and coupled hosts are of one
+/// class. Where that is impossible all are in class 0.
+fn classes(layout: &Layout, couplings: &[Vec<HostId>]) -> Vec<u8> {
+    const NONE: u8 = 2;
+    let nodes = layout.first.len() - 1;
+    let mut classes = vec![NONE; nodes];
+    let mut waiting = Vec::new();
+    for start in 0..nodes {
+        if classes[start] == NONE {
+            classes[start] = 0;
+            waiting.push(start);
+        }
+        while let Some(node) = waiting.pop() {
+            for port in layout.ports_of(NodeId(node as u32)) {
+                let peer = layout.node[layout.peer[port as usize] as usize].index();
+                if classes[peer] == NONE {
+                    classes[peer] = 1 - classes[node];
+                    waiting.push(peer);
+                } else if classes[peer] == classes[node] {
+                    return vec![0; nodes];
+                }
+            }
+        }
+    }
+    let apart = |group: &Vec<HostId>| {
+        group.iter().any(|host| classes[host.index()] != classes[group[0].index()])
+    };
+    if couplings.iter().any(apart) { vec![0; nodes] } else { classes }
 }
 
 /// The shortest latency of all links between ranks: how far every rank may run ahead.

@@ -52,8 +52,8 @@ pub(crate) struct Exchange {
     waiting: Vec<AtomicBool>,
     /// By sending shard of this rank, then rank.
     leaving: Vec<Slot<Vec<u64>>>,
-    /// When the first packet of what leaves arrives.
-    leaving_earliest: AtomicU64,
+    /// When the first packet of what leaves arrives at each class of nodes.
+    leaving_earliest: [AtomicU64; 2],
     /// By receiving shard of this rank.
     arrived: Vec<Slot<Vec<u64>>>,
 }
@@ -65,7 +65,7 @@ impl Exchange {
             slots: Slot::row(2 * own * own),
             waiting: (0..2 * own).map(|_| AtomicBool::new(false)).collect(),
             leaving: Slot::row(own * split.ranks()),
-            leaving_earliest: AtomicU64::new(u64::MAX),
+            leaving_earliest: [0, 1].map(|_| AtomicU64::new(u64::MAX)),
             arrived: Slot::row(own),
             split: split.clone(),
         }
@@ -94,7 +94,8 @@ impl Exchange {
                 std::mem::swap(&mut *posted, mail);
             } else {
                 let rank = self.split.rank_of(to);
-                self.leaving_earliest.fetch_min(mail.earliest().0, Ordering::Relaxed);
+                let earliest = &self.leaving_earliest[outlet.towards];
+                earliest.fetch_min(mail.earliest().0, Ordering::Relaxed);
                 let mut words = self.leaving[from * self.split.ranks() + rank].fill();
                 mail.write(to as u64, &mut words);
             }
@@ -123,14 +124,15 @@ impl Exchange {
         }
     }
 
-    /// Moves what waits for each rank into `mail`; returns when the first packet of it arrives.
-    pub(crate) fn take_leaving(&self, mail: &mut [Vec<u64>]) -> Time {
+    /// Moves what waits for each rank into `mail`; returns when the first packet of it arrives at each
+    /// class of nodes.
+    pub(crate) fn take_leaving(&self, mail: &mut [Vec<u64>]) -> [Time; 2] {
         for (place, slot) in self.leaving.iter().enumerate() {
             if let Some(mut words) = slot.empty() {
                 join(&mut mail[place % self.split.ranks()], &mut words);
             }
         }
-        Time(self.leaving_earliest.swap(u64::MAX, Ordering::Relaxed))
+        [0, 1].map(|class| Time(self.leaving_earliest[class].swap(u64::MAX, Ordering::Relaxed)))
     }
 
     /// Hands out what other ranks have brought.

@@ -9,8 +9,8 @@ use crate::units::Time;
 /// What a rank tells all others when they meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Note {
-    /// Its earliest event, mail that it has sent included.
-    pub earliest: Time,
+    /// Its earliest event of each class of nodes, mail that it has sent included.
+    pub earliest: [Time; 2],
     /// Packets in its shards and in its mail.
     pub in_flight: u64,
     /// Packet-hops that it has run so far.
@@ -22,18 +22,20 @@ pub struct Note {
 }
 
 /// Words of a [`Note`].
-pub const NOTE_WORDS: usize = 5;
+pub const NOTE_WORDS: usize = 6;
 
 impl Note {
     /// As words, to send.
     pub fn to_words(self) -> [u64; NOTE_WORDS] {
-        [self.earliest.0, self.in_flight, self.hops, self.messages_done, self.orders]
+        let [first, second] = self.earliest;
+        [first.0, second.0, self.in_flight, self.hops, self.messages_done, self.orders]
     }
 
     /// From words received.
     pub fn from_words(words: [u64; NOTE_WORDS]) -> Note {
-        let [earliest, in_flight, hops, messages_done, orders] = words;
-        Note { earliest: Time(earliest), in_flight, hops, messages_done, orders }
+        let [first, second, in_flight, hops, messages_done, orders] = words;
+        let earliest = [Time(first), Time(second)];
+        Note { earliest, in_flight, hops, messages_done, orders }
     }
 }
 

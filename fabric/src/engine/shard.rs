@@ -68,6 +68,15 @@ impl NodeFault {
     }
 }
 
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// The class of nodes that run.
+    pub(crate) class: usize,
+    /// The class to which they are linked: the other one, or their own where there is only one.
+    pub(crate) towards: usize,
+}
+
 /// See the module.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Shard<E, P> {
@@ -86,6 +95,8 @@ pub(crate) struct Shard<E, P> {
     /// Changes to come, by local node, in order of time.
     #[serde(skip)]
     pub(crate) faults: BTreeMap<u32, VecDeque<NodeFault>>,
+    /// How many changes each local node has seen.
+    pub(crate) changed: BTreeMap<u32, usize>,
     /// Local node of each host (only for hosts in coupling groups).
     pub(crate) group_nodes: BTreeMap<HostId, u32>,
     pub(crate) outlet: Outlet,
@@ -96,25 +107,48 @@ pub(crate) struct Shard<E, P> {
 }
 
 impl<E: Endpoint, P: Program> Shard<E, P> {
-    /// Runs every event in `[start, end)`; afterwards [`Shard::earliest`] is when the next is due.
-    pub(crate) fn run_window(&mut self, start: Time, end: Time) {
-        self.outlet.earliest = Time::NEVER;
+    /// Runs every event of a class of nodes in `[start, end)`; afterwards [`Shard::earliest`] is when the next of each
+    /// class is due.
+    ///
+    /// Where all links join nodes of different classes, only the other class can affect this one, and classes take
+    /// turns. Else all nodes are in the first class.
+    pub(crate) fn run_window(&mut self, turn: Turn, start: Time, end: Time) {
+        let Turn { class, towards } = turn;
+        let first_class = self.outlet.first_class as usize;
+        let nodes = if class == 0 { 0..first_class } else { first_class..self.nodes.len() };
+        self.outlet.towards = towards;
+        self.outlet.earliest[class] = Time::NEVER;
         let mut earliest = Time::NEVER;
-        for node in 0..self.nodes.len() {
+        for node in nodes {
             let mut next = self.outlet.next[node];
+            self.touch(node + 1, end);
             if next < end {
                 next = self.run_node(node, start, end);
                 self.outlet.next[node] = next;
             }
             earliest = earliest.min(next);
         }
-        self.outlet.earliest = self.outlet.earliest.min(earliest);
+        let own = &mut self.outlet.earliest[class];
+        *own = earliest.min(*own);
         self.outlet.check();
         self.in_flight = self.outlet.in_flight();
     }
 
-    /// When the next event of this shard, or of a packet it has sent, is due.
-    pub(crate) fn earliest(&self) -> Time {
+    /// Loads what a node to come will need, while there is something else to do.
+    #[inline]
+    fn touch(&self, node: usize, end: Time) {
+        if let Some(Node { role: Role::Host(_), first, .. }) = self.nodes.get(node)
+            && self.outlet.next[node] < end
+        {
+            self.outlet.warm(*first as usize, end);
+        }
+        if let Some(Node { role: Role::Host(_), first, .. }) = self.nodes.get(node + 1) {
+            self.outlet.touch(*first as usize);
+        }
+    }
+
+    /// When the next event of each class of this shard's nodes, or of a packet sent to one, is due.
+    pub(crate) fn earliest(&self) -> [Time; 2] {
         self.outlet.earliest
     }
 
@@ -221,6 +255,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         if list.is_empty() {
             self.faults.remove(&node);
         }
+        *self.changed.entry(node).or_default() += 1;
         match fault {
             NodeFault::Port(fault) => self.change_port(node, &fault),
             NodeFault::Fail(at) => self.with_switch(node, |switch, ports, outlet| {

@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::barrier::Barrier;
 use crate::engine::exchange::Exchange;
 use crate::engine::ranks::{Note, Ranks, Split};
-use crate::engine::shard::Shard;
+use crate::engine::shard::{Shard, Turn};
 use crate::program::Program;
 use crate::units::{Span, Time};
 
@@ -31,16 +31,58 @@ pub struct Progress {
 /// How far a run goes, and in what steps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Width of a window.
-    pub(crate) lookahead: Span,
-    /// Least time that a packet takes from one rank to another.
-    pub(crate) reach: Span,
+    pub(crate) paces: Paces,
     /// No event after this time is run.
     pub(crate) until: Time,
     /// The first window that begins then or later is not run yet.
     pub(crate) pause_at: Time,
     /// Windows after which a run of one rank pauses.
     pub(crate) pause_after: u64,
+}
+
+/// How far nodes and ranks may run ahead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paces {
+    /// Least time that a packet takes over a link.
+    pub(crate) lookahead: Span,
+    /// Least time that a packet takes from one rank to another.
+    pub(crate) reach: Span,
+    /// Classes of nodes that take turns: two, if no link joins nodes of the same class, else one.
+    pub(crate) classes: usize,
+}
+
+/// Ranks meet for every window unless a packet between them takes at least so many lookaheads.
+const FAR: u64 = 4;
+
+/// And after so many lookaheads at the latest, to hear of each other.
+const MEETING: u64 = 1_024;
+
+impl Paces {
+    /// Up to when ranks that have agreed that the next event of all is at `start` need not meet; `None`: they have to.
+    fn horizon(&self, start: Time) -> Option<Time> {
+        let lookahead = self.lookahead.0;
+        let reach = self.reach.0.min(lookahead.saturating_mul(MEETING));
+        (reach >= lookahead.saturating_mul(FAR)).then(|| Time(start.0.saturating_add(reach)))
+    }
+
+    /// Whose turn it is when the next event of each class is as said, from when and up to when.
+    ///
+    /// A class may run until the next event of the other could reach it, and until what it sends itself could come
+    /// back. With all nodes busy, classes take turns with windows twice as wide as the lookahead: so a node is
+    /// brought into cache half as often as if all ran the same windows.
+    fn turn(&self, earliest: [Time; 2]) -> (Turn, Time, Time) {
+        let class = usize::from(earliest[1] < earliest[0]);
+        let (start, other) = (earliest[class].0, earliest[1 - class].0);
+        let lookahead = self.lookahead.0;
+        let (towards, end) = match self.classes {
+            1 => (class, start.saturating_add(lookahead)),
+            _ => {
+                let back = start.saturating_add(2 * lookahead);
+                (1 - class, back.min(other.saturating_add(lookahead)))
+            }
+        };
+        (Turn { class, towards }, Time(start), Time(end))
+    }
 }
 
 /// How a run stands between two windows.
@@ -78,12 +120,12 @@ mod order {
 pub(crate) struct Shared<'a> {
     barrier: Barrier,
     exchange: Exchange,
-    /// By parity of the window, then worker: earliest event and packets in flight.
-    earliest: [Vec<AtomicU64>; 2],
+    /// By parity of the window, then worker: earliest event of each class, and packets in flight.
+    earliest: [Vec<[AtomicU64; 2]>; 2],
     in_flight: [Vec<AtomicU64>; 2],
     orders: [AtomicU64; 2],
-    /// Start, packets in flight, and orders that all ranks agreed on.
-    agreed: [AtomicU64; 3],
+    /// Earliest events, packets in flight, and orders that all ranks agreed on.
+    agreed: [AtomicU64; 4],
     /// What was done on this rank.
     hops: AtomicU64,
     messages_done: AtomicU64,
@@ -97,11 +139,18 @@ pub(crate) struct Shared<'a> {
 /// What all workers do next.
 #[derive(Clone, Copy)]
 struct Next {
-    start: Time,
+    /// The next event of each class.
+    earliest: [Time; 2],
     in_flight: u64,
     orders: u64,
-    /// No window may go beyond.
-    horizon: Time,
+    /// Windows up to then concern nobody but this rank, and none goes beyond; `None`: all concern all.
+    horizon: Option<Time>,
+}
+
+impl Next {
+    fn start(&self) -> Time {
+        self.earliest[0].min(self.earliest[1])
+    }
 }
 
 /// A worker's place.
@@ -121,10 +170,11 @@ impl<'a> Shared<'a> {
         progress: &'a Progress,
     ) -> Shared<'a> {
         let row = || (0..workers).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+        let pairs = || (0..workers).map(|_| Default::default()).collect::<Vec<_>>();
         Shared {
             barrier: Barrier::new(workers),
             exchange: Exchange::new(split),
-            earliest: [row(), row()],
+            earliest: [pairs(), pairs()],
             in_flight: [row(), row()],
             orders: Default::default(),
             agreed: Default::default(),
@@ -137,40 +187,47 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Publishes this worker's state before window `number` and learns all others'. Windows that begin before
-    /// `horizon` concern nobody but this rank.
+    /// Publishes this worker's state before window `number` and learns all others'.
     fn agree<R: Ranks>(
         &self,
         seat: &Seat<'_, R>,
         number: u64,
-        (earliest, live): (Time, u64),
-        horizon: Time,
+        (earliest, live): ([Time; 2], u64),
+        horizon: Option<Time>,
     ) -> Next {
         let set = (number & 1) as usize;
-        self.earliest[set][seat.worker].store(earliest.0, Ordering::Relaxed);
-        self.in_flight[set][seat.worker].store(live, Ordering::Relaxed);
+        let relaxed = Ordering::Relaxed;
+        for (own, earliest) in self.earliest[set][seat.worker].iter().zip(earliest) {
+            own.store(earliest.0, relaxed);
+        }
+        self.in_flight[set][seat.worker].store(live, relaxed);
         if seat.worker == 0 {
-            self.orders[set].store(self.orders(), Ordering::Relaxed);
+            self.orders[set].store(self.orders(), relaxed);
         }
         self.barrier.wait();
-        let start = self.earliest[set].iter().map(|e| e.load(Ordering::Relaxed)).min();
-        let start = Time(start.unwrap_or(u64::MAX));
-        let in_flight = self.in_flight[set].iter().map(|e| e.load(Ordering::Relaxed)).sum();
-        let orders = self.orders[set].load(Ordering::Relaxed);
+        let first = |class: usize| {
+            let all = self.earliest[set].iter().map(|earliest| earliest[class].load(relaxed));
+            Time(all.min().unwrap_or(u64::MAX))
+        };
+        let in_flight = self.in_flight[set].iter().map(|e| e.load(relaxed)).sum();
+        let orders = self.orders[set].load(relaxed);
+        let own = Next { earliest: [first(0), first(1)], in_flight, orders, horizon };
         if self.alone {
-            return Next { start, in_flight, orders, horizon: Time::NEVER };
+            return own;
         }
-        if start < horizon && start <= self.limits.until {
-            return Next { start, in_flight, orders: 0, horizon };
+        let start = own.start();
+        if start <= self.limits.until && horizon.is_some_and(|horizon| start < horizon) {
+            return Next { orders: 0, ..own };
         }
         if let Some(ranks) = seat.ranks {
-            self.meet(ranks, start, in_flight, orders);
+            self.meet(ranks, own);
         }
         self.barrier.wait();
-        let [start, in_flight, orders] =
-            [0, 1, 2].map(|at| self.agreed[at].load(Ordering::Relaxed));
-        let horizon = Time(start.saturating_add(self.limits.reach.0));
-        Next { start: Time(start), in_flight, orders, horizon }
+        let [first, second, in_flight, orders] =
+            [0, 1, 2, 3].map(|place| self.agreed[place].load(relaxed));
+        let earliest = [Time(first), Time(second)];
+        let horizon = self.limits.paces.horizon(earliest[0].min(earliest[1]));
+        Next { earliest, in_flight, orders, horizon }
     }
 
     /// What this process was told to do.
@@ -179,25 +236,27 @@ impl<'a> Shared<'a> {
         told(&self.progress.stop, order::STOP) | told(&self.progress.pause, order::PAUSE)
     }
 
-    /// Meets the other ranks: mail changes hands, and all learn the earliest event of all.
-    fn meet<R: Ranks>(&self, ranks: &R, earliest: Time, in_flight: u64, orders: u64) {
+    /// Meets the other ranks: mail changes hands, and all learn the earliest events of all.
+    fn meet<R: Ranks>(&self, ranks: &R, own: Next) {
         let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
         mail.resize_with(ranks.count(), Vec::new);
         // Mail of earlier windows is in no shard's reckoning any more.
-        let earliest = earliest.min(self.exchange.take_leaving(&mut mail));
+        let leaving = self.exchange.take_leaving(&mut mail);
         let note = Note {
-            earliest,
-            in_flight,
+            earliest: [0, 1].map(|class| own.earliest[class].min(leaving[class])),
+            in_flight: own.in_flight,
             hops: self.hops.load(Ordering::Relaxed),
             messages_done: self.messages_done.load(Ordering::Relaxed),
-            orders,
+            orders: own.orders,
         };
         let notes = ranks.meet(note, &mut mail);
         self.exchange.hand_out(&mut mail);
-        let start = notes.iter().map(|note| note.earliest.0).min().unwrap_or(u64::MAX);
+        let first = |class: usize| {
+            notes.iter().map(|note| note.earliest[class].0).min().unwrap_or(u64::MAX)
+        };
         let in_flight = notes.iter().map(|note| note.in_flight).sum();
         let orders = notes.iter().fold(0, |orders, note| orders | note.orders);
-        for (place, value) in [start, in_flight, orders].into_iter().enumerate() {
+        for (place, value) in [first(0), first(1), in_flight, orders].into_iter().enumerate() {
             self.agreed[place].store(value, Ordering::Relaxed);
         }
         let progress = self.progress;
@@ -211,11 +270,11 @@ impl<'a> Shared<'a> {
         if next.orders & order::STOP != 0 {
             return Some(Stage::Stopped);
         }
-        if next.start > self.limits.until {
-            let left = next.start < Time::NEVER;
+        if next.start() > self.limits.until {
+            let left = next.start() < Time::NEVER;
             return Some(if left { Stage::Stopped } else { Stage::Finished });
         }
-        let asked = next.orders & order::PAUSE != 0 || next.start >= self.limits.pause_at;
+        let asked = next.orders & order::PAUSE != 0 || next.start() >= self.limits.pause_at;
         (asked || windows >= self.limits.pause_after).then_some(Stage::Paused)
     }
 
@@ -253,9 +312,12 @@ pub(crate) fn work<E: Endpoint, P: Program, R: Ranks>(
     let _guard = shared.barrier.guard();
     let (limits, exchange) = (&shared.limits, &shared.exchange);
     let mut said = (0, 0);
-    let mut horizon = Time::ZERO;
+    let mut horizon = None;
     loop {
-        let earliest = shards.iter().map(Shard::earliest).min().unwrap_or(Time::NEVER);
+        let earliest = [0, 1].map(|class| {
+            let of_class = shards.iter().map(|shard| shard.earliest()[class]);
+            of_class.min().unwrap_or(Time::NEVER)
+        });
         let live = shards.iter().map(|shard| shard.in_flight).sum();
         let next = shared.agree(seat, outcome.windows, (earliest, live), horizon);
         horizon = next.horizon;
@@ -265,16 +327,17 @@ pub(crate) fn work<E: Endpoint, P: Program, R: Ranks>(
             for (number, shard) in shards.iter_mut().enumerate() {
                 exchange.collect(before, seat.first + number, &mut shard.outlet);
             }
-            return Outcome { stage, next: next.start, ..outcome };
+            return Outcome { stage, next: next.start(), ..outcome };
         }
-        outcome.last = next.start;
-        let end = (next.start + limits.lookahead).min(horizon).0.min(limits.until.0 + 1);
+        let (turn, start, end) = limits.paces.turn(next.earliest);
+        outcome.last = start;
+        let end = end.min(horizon.unwrap_or(end)).min(Time(limits.until.0 + 1));
         for (number, shard) in shards.iter_mut().enumerate() {
             exchange.collect(before, seat.first + number, &mut shard.outlet);
-            shard.run_window(next.start, Time(end));
+            shard.run_window(turn, start, end);
             exchange.post(outcome.windows, seat.first + number, &mut shard.outlet);
         }
         outcome.windows += 1;
-        shared.report(seat.worker, next.start, shards, &mut said);
+        shared.report(seat.worker, start, shards, &mut said);
     }
 }

@@ -105,9 +105,6 @@ impl<E: Endpoint, P: Program> Host<E, P> {
 
     /// Runs everything before `end`; returns when the next event is due.
     pub(crate) fn run(&mut self, node: &mut Ports<'_>, end: Time, outlet: &mut Outlet) -> Time {
-        for port in 0..node.ports.len() {
-            outlet.warm(node.first + port, end);
-        }
         loop {
             let now = self.next_event(node, outlet);
             if now >= end {

@@ -276,7 +276,10 @@ impl Switch {
         scratch: &mut Scratch,
         outlet: &mut Outlet,
     ) -> Time {
-        (0..node.ports.len()).for_each(|port| outlet.touch(node.first + port));
+        (0..node.ports.len()).for_each(|port| {
+            outlet.touch(node.first + port);
+            node.ports[port].touch();
+        });
         let lanes = &mut scratch.lanes;
         if lanes.len() < node.ports.len() {
             lanes.resize_with(node.ports.len(), Lane::default);

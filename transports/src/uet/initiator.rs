@@ -7,6 +7,7 @@ use fabric::rng::{Purpose, Stream};
 use fabric::units::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::common::frugal;
 use crate::uet::ccc::Ccc;
 use crate::uet::config::{Delivery, Operation, PdcScope, UetConfig};
 use crate::uet::congestion::CongestionControl;
@@ -213,7 +214,7 @@ impl<C: CongestionControl> Uet<C> {
         if (spdcid as usize) < self.senders.len() {
             self.senders[spdcid as usize] = sender;
         } else {
-            self.senders.push(sender);
+            frugal::push(&mut self.senders, sender);
         }
         spdcid
     }
@@ -224,7 +225,7 @@ impl<C: CongestionControl> Uet<C> {
         let shared = self.config.pdc_scope == PdcScope::Destination;
         let known = if shared { self.destinations.entry(dst).or_default().ccc } else { None };
         let ccc = known.unwrap_or_else(|| {
-            self.cccs.push(Ccc::new(C::new(&self.parameters), &self.config));
+            frugal::push(&mut self.cccs, Ccc::new(C::new(&self.parameters), &self.config));
             self.cccs.len() as u32 - 1
         });
         if shared {

@@ -5,6 +5,7 @@ use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, flags};
 use serde::{Deserialize, Serialize};
 
+use crate::common::frugal;
 use crate::uet::config::Delivery;
 use crate::uet::congestion::CongestionControl;
 use crate::uet::credit::pacer::Source;
@@ -184,7 +185,7 @@ impl<C: CongestionControl> Uet<C> {
         if (number as usize) < self.receivers.len() {
             self.receivers[number as usize] = receiver;
         } else {
-            self.receivers.push(receiver);
+            frugal::push(&mut self.receivers, receiver);
         }
         number
     }
