@@ -285,13 +285,13 @@ impl Switch {
             lanes.resize_with(node.ports.len(), Lane::default);
         }
         let mut take = |key: u64, arrival: Arrival| {
-            lanes[usize::from(arrival.egress)].0.push((key, arrival.label))
+            lanes[usize::from(arrival.egress)].push(key, arrival.label)
         };
         outlet.work.events += self.collect(node, start, end, outlet, &mut take);
         let last = Time(end.0 - 1);
         let mut next = Time::NEVER;
         for (place, lane) in scratch.lanes[..node.ports.len()].iter_mut().enumerate() {
-            if !lane.0.is_empty() || node.busy[place] <= last {
+            if !lane.order.is_empty() || node.busy[place] <= last {
                 lane.run(node, place, (start, last), &mut scratch.sent, outlet);
             }
             next = next.min(node.busy[place]).min(outlet.head(node.first + place));
@@ -398,11 +398,21 @@ impl Switch {
     }
 }
 
-/// What a window brings to one port: order keys and labels.
+/// What a window brings to one port.
 #[derive(Default)]
-struct Lane(Vec<(u64, Label)>);
+struct Lane {
+    /// Order keys, each with the place of its label.
+    order: Vec<u64>,
+    labels: Vec<Label>,
+}
 
 impl Lane {
+    #[inline]
+    fn push(&mut self, key: u64, label: Label) {
+        self.order.push(key | self.labels.len() as u64);
+        self.labels.push(label);
+    }
+
     /// Runs the port of a window from `start` up to and including `last`.
     fn run(
         &mut self,
@@ -412,12 +422,14 @@ impl Lane {
         sent: &mut Vec<Flying>,
         outlet: &mut Outlet,
     ) {
-        self.0.sort_unstable_by_key(|arrival| arrival.0);
+        assert!(self.labels.len() < 1 << INDEX_BITS, "too many arrivals in one window");
+        self.order.sort_unstable();
         let (port, busy) = (&mut node.ports[place], &mut node.busy[place]);
         let profile = &node.profiles[port.profile as usize];
         let plain = port.is_plain();
-        for (key, label) in self.0.drain(..) {
-            let (at, _) = unpack(key, start);
+        for key in self.order.drain(..) {
+            let (at, label) = unpack(key, start);
+            let label = self.labels[label];
             if plain {
                 port.serve_plain(busy, at, profile, sent);
             } else {
@@ -433,6 +445,7 @@ impl Lane {
         } else {
             port.serve(busy, last, profile, outlet);
         }
+        self.labels.clear();
     }
 }
 
