@@ -275,10 +275,16 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         self.lists.posts.extend(fresh);
     }
 
-    /// Offers every free port to the transport.
+    /// Offers every free port to the transport; after half of all events there is none.
     #[inline]
     fn fill(&mut self, now: Time, node: &mut Ports<'_>, outlet: &mut Outlet) {
         outlet.messages_done += std::mem::take(&mut self.done);
+        if node.busy.contains(&Time::NEVER) {
+            self.fill_free(now, node, outlet);
+        }
+    }
+
+    fn fill_free(&mut self, now: Time, node: &mut Ports<'_>, outlet: &mut Outlet) {
         for place in 0..node.ports.len() {
             if node.busy[place] != Time::NEVER {
                 continue;
