@@ -30,6 +30,9 @@ pub(super) struct Destination {
     turn: u32,
 }
 
+/// Most memory of idle contexts that a host keeps for new ones.
+const ROOMS: usize = 8;
+
 impl<C: CongestionControl> Uet<C> {
     /// Takes a message of the program.
     pub(super) fn post(&mut self, cx: &mut HostCx<'_>, message: Message) {
@@ -210,7 +213,8 @@ impl<C: CongestionControl> Uet<C> {
         };
         let ccc = self.context(dst, spdcid);
         let entropy = Entropy::new(&self.config, random);
-        let sender = Sender::new(dst, flow, ccc, start, entropy, &self.config);
+        let room = self.rooms.pop().unwrap_or_default();
+        let sender = Sender::new(dst, flow, ccc, start, entropy, room, &self.config);
         if (spdcid as usize) < self.senders.len() {
             self.senders[spdcid as usize] = sender;
         } else {
@@ -338,7 +342,10 @@ impl<C: CongestionControl> Uet<C> {
             self.clear_later(cx, spdcid);
             let sender = &mut self.senders[spdcid as usize];
             if self.config.pdc_scope == PdcScope::Message {
-                sender.shrink();
+                let room = sender.shrink();
+                if self.rooms.len() < ROOMS {
+                    self.rooms.push(room);
+                }
             } else {
                 self.on_idle(cx, spdcid);
             }

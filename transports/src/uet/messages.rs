@@ -77,6 +77,13 @@ pub(super) struct Messages {
 }
 
 impl Messages {
+    /// Forgets what it knew; its memory stays.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        self.runs.clear();
+        self.turn = 0;
+    }
+
     /// Queues a message.
     pub(super) fn post(&mut self, pending: Pending) {
         self.waiting.push_back(pending);

@@ -58,7 +58,7 @@ use header::{Control, ControlType, UNKNOWN};
 use host_buffer::HostBuffer;
 use initiator::Destination;
 use receiver::Receiver;
-use sender::Sender;
+use sender::{Room, Sender};
 use ses::Ses;
 use target::{Known, RECENT};
 
@@ -123,6 +123,9 @@ pub struct Uet<C: CongestionControl> {
     destinations: BTreeMap<HostId, Destination>,
     receivers: Vec<Receiver>,
     free_receivers: Vec<u32>,
+    /// Memory of contexts that have nothing to do, for new ones.
+    #[serde(skip)]
+    rooms: Vec<Room>,
     /// Receivers open that initiators have opened, which is all but those of the return direction.
     targets: u32,
     /// Receivers by source and its PDC, for packets in the SYN state.
@@ -174,6 +177,7 @@ impl<C: CongestionControl> Uet<C> {
             opened: 0,
             cccs: Vec::new(),
             destinations: BTreeMap::new(),
+            rooms: Vec::new(),
             receivers: Vec::new(),
             free_receivers: Vec::new(),
             targets: 0,

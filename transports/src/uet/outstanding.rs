@@ -58,10 +58,15 @@ impl Outstanding {
         Outstanding { cack: start, next: start, ..Outstanding::default() }
     }
 
-    /// Gives back the memory of a window in which nothing is outstanding.
-    pub(super) fn shrink(&mut self) {
+    /// Gives away the memory of a window in which nothing is outstanding.
+    pub(super) fn shrink(&mut self) -> Outstanding {
         let responses = self.responses.take();
-        *self = Outstanding { responses, ..Outstanding::new(self.next) };
+        std::mem::replace(self, Outstanding { responses, ..Outstanding::new(self.next) })
+    }
+
+    /// The window in its place begins at PSN `start`. Nothing is outstanding, so all bits are clear.
+    pub(super) fn begun(self, start: u32) -> Outstanding {
+        Outstanding { cack: start, next: start, ..self }
     }
 
     /// Everything below this PSN is acknowledged.

@@ -61,6 +61,13 @@ pub(super) enum Timeout {
     Failed,
 }
 
+/// Memory for the packets and messages of a context, which the next one takes over.
+#[derive(Default)]
+pub(super) struct Room {
+    outstanding: Outstanding,
+    messages: Messages,
+}
+
 /// See the module.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Sender {
@@ -102,8 +109,10 @@ impl Sender {
         ccc: u32,
         start: u32,
         entropy: Entropy,
+        room: Room,
         config: &UetConfig,
     ) -> Sender {
+        let Room { outstanding, messages } = room;
         Sender {
             dst,
             flow,
@@ -115,8 +124,8 @@ impl Sender {
             state: State::Open,
             delivery: config.delivery,
             entropy,
-            outstanding: Outstanding::new(start),
-            messages: Messages::default(),
+            outstanding: outstanding.begun(start),
+            messages,
             mp_range: config.mp_range,
             recovery: Recovery::default(),
             tries: 0,
@@ -535,9 +544,10 @@ impl Sender {
         self.messages = Messages::default();
     }
 
-    /// Gives back the memory of an idle context that stays open.
-    pub(super) fn shrink(&mut self) {
-        self.outstanding.shrink();
-        self.messages = Messages::default();
+    /// Gives away the memory of an idle context that stays open.
+    pub(super) fn shrink(&mut self) -> Room {
+        let mut messages = std::mem::take(&mut self.messages);
+        messages.clear();
+        Room { outstanding: self.outstanding.shrink(), messages }
     }
 }
