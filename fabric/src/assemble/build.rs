@@ -80,6 +80,15 @@ pub(super) struct Builder<'a, E> {
 /// The programs of hosts, each to be taken when its host is built.
 type Stock<P> = BTreeMap<u32, P>;
 
+/// A shard to be built.
+struct Work<E, P> {
+    number: usize,
+    programs: Stock<P>,
+    /// Changes of its nodes to come, by node.
+    changes: BTreeMap<u32, VecDeque<NodeFault>>,
+    built: Option<Result<Shard<E, P>, AssembleError>>,
+}
+
 impl<'a, E: Endpoint> Builder<'a, E> {
     pub(super) fn new<P>(
         parts: &Parts<'a, E, P>,
@@ -139,30 +148,35 @@ impl<'a, E: Endpoint> Builder<'a, E> {
         }
         let mut faults = self.node_faults(parts.faults, parts.switch_faults);
         let own = self.split.own();
-        let mut works: Vec<_> =
-            own.clone().map(|number| (number, Stock::new(), BTreeMap::new(), None)).collect();
+        let work =
+            |number| Work { number, programs: Stock::new(), changes: BTreeMap::new(), built: None };
+        let mut works: Vec<Work<E, P>> = own.clone().map(work).collect();
         for (host, program) in parts.programs.into_iter().enumerate() {
             let shard = self.shard_of[host] as usize;
             if own.contains(&shard) {
-                works[shard - own.start].1.insert(host as u32, program);
+                works[shard - own.start].programs.insert(host as u32, program);
             }
         }
-        for (number, _, changes, _) in &mut works {
-            let nodes = &self.members[*number - own.start];
-            changes.extend(nodes.iter().filter_map(|node| faults.remove_entry(&node.0)));
+        for work in &mut works {
+            let nodes = &self.members[work.number - own.start];
+            work.changes.extend(nodes.iter().filter_map(|node| faults.remove_entry(&node.0)));
         }
         let each = works.len().div_ceil(self.threads.max(1)).max(1);
         let builder = &self;
-        std::thread::scope(|scope| {
-            for work in works.chunks_mut(each) {
-                scope.spawn(move || {
-                    for (number, programs, changes, built) in work {
-                        *built = Some(builder.shard(*number, programs, changes));
-                    }
-                });
+        let build = |works: &mut [Work<E, P>]| {
+            for work in works {
+                work.built =
+                    Some(builder.shard(work.number, &mut work.programs, &mut work.changes));
             }
+        };
+        std::thread::scope(|scope| {
+            let mut parts = works.chunks_mut(each);
+            // What this thread builds lies where it will grow.
+            let own = parts.next();
+            parts.for_each(|part| drop(scope.spawn(|| build(part))));
+            own.into_iter().for_each(build);
         });
-        works.into_iter().map(|(.., built)| built.expect("every shard is built")).collect()
+        works.into_iter().map(|work| work.built.expect("every shard is built")).collect()
     }
 
     /// One shard with all that is in it.

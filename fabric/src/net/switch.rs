@@ -361,7 +361,7 @@ impl Switch {
                 let landing = outlet.landing(node.first + ingress, end);
                 let landed = landing.len();
                 for flying in landing {
-                    let _ = route(flying.at, flying.label);
+                    let _ = route(flying.at(), flying.label);
                 }
                 outlet.landed(node.first + ingress, landed);
                 count += landed as u64;
