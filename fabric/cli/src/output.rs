@@ -56,7 +56,9 @@ impl Folder {
         let file_name = place.file_name().ok_or_else(|| {
             UserError::new(format!("{} is no name for an output folder", place.display()))
         })?;
-        let hidden = format!(".{}.partial-{}", file_name.to_string_lossy(), std::process::id());
+        let hidden = format!(".{}.partial-", file_name.to_string_lossy());
+        sweep(place.parent().unwrap_or(Path::new(".")), &hidden);
+        let hidden = format!("{hidden}{}", std::process::id());
         let partial = partial.unwrap_or_else(|| place.with_file_name(hidden));
         fs::create_dir_all(&partial).map_err(|error| cannot("make", &partial, &error))?;
         Ok(Folder { place, partial })
@@ -137,6 +139,21 @@ impl Folder {
         fs::rename(&self.partial, &self.place)
             .map_err(|error| cannot("make", &self.place, &error))?;
         Ok(self.place.clone())
+    }
+}
+
+/// Removes what processes that were killed have left under this name; where it cannot be told whether a process
+/// is there, nothing.
+fn sweep(folder: &Path, hidden: &str) {
+    if !Path::new("/proc/self").exists() {
+        return;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(hidden)?.parse::<u32>().ok());
+        if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -166,3 +166,17 @@ fn what_cannot_go_on_is_refused() {
     assert_eq!(damaged.status.code(), Some(2), "{message}");
     assert!(message.contains("shard-0 is damaged"), "{message}");
 }
+
+/// What a killed process has left half-written goes with the next run of that name, what a living one writes does not.
+#[test]
+fn leftovers_of_killed_runs_are_swept() {
+    let place = Place::new("checkpoint-sweep");
+    place.file("small.toml", place::SMALL);
+    let mut ended = Command::new("true").spawn().expect("it starts");
+    ended.wait().expect("it ends");
+    let dead = place.0.join(format!(".out.partial-{}", ended.id()));
+    let living = place.0.join(format!(".out.partial-{}", std::process::id()));
+    [&dead, &living].map(|folder| std::fs::create_dir(folder).expect("a folder"));
+    assert!(place.ultraloom(&["run", "small.toml", "--out", "out"]).status.success());
+    assert!(!dead.exists() && living.exists());
+}
