@@ -152,13 +152,9 @@ fn what_cannot_go_on_is_refused() {
     assert!(wrong.contains("left.checkpoint is there") && wrong.contains("--resume"), "{wrong}");
     let other = place.refused(&[&again[..], &["--resume", "--seed", "9"]].concat());
     assert!(other.contains("another scenario") && other.contains("seed"), "{other}");
-    let states = std::fs::read_dir(place.0.join("left.checkpoint")).expect("a folder");
-    let state = states
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.join("shard-0").exists() && path.join("all").exists())
-        .min()
-        .expect("a state");
-    let shard = state.join("shard-0");
+    let current = std::fs::read_to_string(place.0.join("left.checkpoint/current")).expect("text");
+    let state = format!("left.checkpoint/run-{}/shard-0", current.trim().replace(' ', "-"));
+    let shard = place.0.join(state);
     let bytes = std::fs::read(&shard).expect("a state");
     std::fs::write(&shard, &bytes[..bytes.len() / 2]).expect("written");
     let damaged = place.ultraloom(&["run", "--resume", "--out", "left"]);
@@ -176,7 +172,9 @@ fn leftovers_of_killed_runs_are_swept() {
     ended.wait().expect("it ends");
     let dead = place.0.join(format!(".out.partial-{}", ended.id()));
     let living = place.0.join(format!(".out.partial-{}", std::process::id()));
-    [&dead, &living].map(|folder| std::fs::create_dir(folder).expect("a folder"));
+    for folder in [&dead, &living] {
+        std::fs::create_dir(folder).expect("a folder");
+    }
     assert!(place.ultraloom(&["run", "small.toml", "--out", "out"]).status.success());
     assert!(!dead.exists() && living.exists());
 }
