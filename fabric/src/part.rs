@@ -45,13 +45,15 @@ impl Part {
             standing: deadlock::standing(&shards),
             outcome,
         };
-        for shard in shards {
-            part.digest.merge(shard.outlet.digest);
-            part.work.hops += shard.outlet.work.hops;
-            part.work.events += shard.outlet.work.events + shard.outlet.work.hops;
-            part.capture.append(shard.outlet.taps.record);
-            part.ports.extend(shard.ports.iter().map(|port| (port.id, port.counters)));
-            for host in shard.hosts {
+        for Shard { outlet, ports, hosts, .. } in shards {
+            part.digest.merge(outlet.digest);
+            part.work.hops += outlet.work.hops;
+            part.work.events += outlet.work.events + outlet.work.hops;
+            // Packets and wires go before the lists are made: else these would be on top of the most that a run took.
+            part.capture.append(outlet.into_record());
+            part.ports.extend(ports.iter().map(|port| (port.id, port.counters)));
+            drop(ports);
+            for host in hosts {
                 part.posted.extend(host.log.into_iter().map(|posted| (host.id, posted)));
                 part.received.extend(host.received);
                 part.endpoints.push((host.id, host.counters));

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::arena::Arena;
+use crate::capture::CaptureRecord;
 use crate::digest::Digest;
 use crate::fifo::Fifo;
 use crate::ids::PortId;
@@ -307,6 +308,11 @@ impl Outlet {
     /// Takes over what is not state: boxes for mail, which are empty between windows.
     pub(crate) fn adopt(&mut self, built: Outlet) {
         self.outbox = built.outbox;
+    }
+
+    /// What was captured; all else goes.
+    pub(crate) fn into_record(self) -> CaptureRecord {
+        self.taps.record
     }
 
     /// Packets of this shard and in its unsent mail.

@@ -343,8 +343,8 @@ impl<C: CongestionControl> Uet<C> {
             let sender = &mut self.senders[spdcid as usize];
             if self.config.pdc_scope == PdcScope::Message {
                 let room = sender.shrink();
-                if self.rooms.len() < ROOMS {
-                    self.rooms.push(room);
+                if self.rooms.len() < ROOMS && room.is_small() {
+                    frugal::push(&mut self.rooms, room);
                 }
             } else {
                 self.on_idle(cx, spdcid);

@@ -64,6 +64,11 @@ impl Outstanding {
         std::mem::replace(self, Outstanding { responses, ..Outstanding::new(self.next) })
     }
 
+    /// The longest window that there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.records.len()
+    }
+
     /// The window in its place begins at PSN `start`. Nothing is outstanding, so all bits are clear.
     pub(super) fn begun(self, start: u32) -> Outstanding {
         Outstanding { cack: start, next: start, ..self }

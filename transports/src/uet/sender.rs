@@ -68,6 +68,13 @@ pub(super) struct Room {
     messages: Messages,
 }
 
+impl Room {
+    /// Whether it is worth keeping for messages that may never come.
+    pub(super) fn is_small(&self) -> bool {
+        self.outstanding.room() <= 64
+    }
+}
+
 /// See the module.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Sender {
