@@ -246,12 +246,19 @@ fn run_one<R: Ranks>(
     let extent = Extent { rank: ranks.rank(), ranks: ranks.count(), threads: settings.threads };
     let run = assembled(prepared, programs, scenario.seed, settings.shards, extent)?;
     context.shards = run.shards() as u64;
+    let is_stored = prepared.behaviour.transport.is_stored();
+    if settings.checkpoints.is_some() && !is_stored && ranks.is_first() {
+        let (variant, workload) = (&variant.name, &workload.name);
+        eprintln!(
+            "{variant}, {workload}: the state of TCP is not stored; after a stop it begins again"
+        );
+    }
     let part = Part {
         number,
         title: format!("{} {}", variant.name, workload.name),
         messages: context.messages,
         end: until(variant),
-        checkpoints: settings.checkpoints.filter(|_| prepared.behaviour.transport.is_stored()),
+        checkpoints: settings.checkpoints.filter(|_| is_stored),
     };
     let Played::Over { record, wall_s } = play(&part, run, settings)? else {
         return Ok(Ran::Later);

@@ -44,17 +44,20 @@ const INTERRUPTED: u8 = 130;
 pub fn main(cli: Cli) -> ExitCode {
     let code = match cli.command {
         Some(Command::Run(arguments)) => return run::run_among(&arguments),
+        None => return run::run_among(&Run::default()),
+        _ if dist::started() > 1 => Err(UserError::new("only `run` works on several processes")),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
-        None => return run::run_among(&Run::default()),
     };
-    match code {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("{}", error.render());
-            ExitCode::from(WRONG)
-        }
+    code.unwrap_or_else(|error| refuse(&error))
+}
+
+/// Says what the user has to mend; of several processes one does.
+fn refuse(error: &UserError) -> ExitCode {
+    if dist::number() == 0 {
+        eprintln!("{}", error.render());
     }
+    ExitCode::from(WRONG)
 }
 
 /// What went well on all ranks; else their own error, or that of another rank.

@@ -14,22 +14,19 @@ use crate::execute::{self, Outcome, STOP, Settings};
 use crate::output::Folder;
 use crate::prepare::Prepared;
 use crate::scenario::model::Scenario;
-use crate::{INTERRUPTED, UNFINISHED, WRONG, forecast, scenario, together};
+use crate::{INTERRUPTED, UNFINISHED, WRONG, forecast, refuse, scenario, together};
 
 /// Runs a scenario with all processes that were started together; the first one speaks.
 pub(crate) fn run_among(arguments: &Run) -> ExitCode {
     let world = match World::join() {
         Ok(world) => world,
         Err(message) => {
-            eprintln!("error: {message}");
-            return ExitCode::from(WRONG);
+            let help = "build it with `--features mpi`, or start it once";
+            return refuse(&UserError::new(message).help(help));
         }
     };
     run(arguments, &world).unwrap_or_else(|error| {
-        if world.is_first() {
-            eprintln!("{}", error.render());
-        }
-        ExitCode::from(WRONG)
+        if world.is_first() { refuse(&error) } else { ExitCode::from(WRONG) }
     })
 }
 

@@ -213,3 +213,22 @@ fn files_in_the_way_are_said() {
         place.refused(&["run", "small.toml", "--set", "topology.hosts"]).contains("has no `=`")
     );
 }
+
+/// A program without MPI does not run once for each process of a launcher; one of them says so.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn several_processes_need_mpi() {
+    let place = Place::new("refusals-processes");
+    let started = |rank: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ultraloom"));
+        command.current_dir(&place.0).args(arguments);
+        command.env("OMPI_COMM_WORLD_SIZE", "2").env("OMPI_COMM_WORLD_RANK", rank);
+        let output = command.output().expect("it starts");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let message = started("0", &["run"]);
+    assert!(message.contains("2 processes") && message.contains("--features mpi"), "{message}");
+    assert_eq!(started("1", &["run"]), "");
+    assert!(started("0", &["bench"]).contains("only `run`"));
+}

@@ -15,8 +15,24 @@ use fabric::engine::ranks::{Alone, Note, Ranks};
 /// Variables by which launchers tell a process how many there are: Open MPI's, and those of PMI (MPICH, Slurm).
 const COUNTS: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
 
-/// Variables that only tell that there is a launcher.
-const LAUNCHED: [&str; 2] = ["PMIX_RANK", "PMI_RANK"];
+/// Variables by which launchers tell a process its number.
+const NUMBERS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
+
+/// What a launcher has said of a number, by one of these variables.
+#[allow(clippy::disallowed_methods, reason = "launchers speak through the environment")]
+fn said(names: &[&str]) -> Option<usize> {
+    names.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+}
+
+/// Which of the processes that were started together this one is, as far as the launcher has said: 0 if it has not.
+pub fn number() -> usize {
+    said(&NUMBERS).unwrap_or(0)
+}
+
+/// How many processes were started together, as far as the launcher has said: 1 if it has not.
+pub fn started() -> usize {
+    said(&COUNTS).unwrap_or(1)
+}
 
 /// The processes that run an emulation together.
 pub struct World(Inner);
@@ -32,14 +48,12 @@ impl World {
     ///
     /// # Errors
     /// When there are several and this program was built without MPI, or MPI does not start.
-    #[allow(clippy::disallowed_methods, reason = "launchers speak through the environment")]
     pub fn join() -> Result<World, String> {
-        let count = COUNTS.iter().find_map(|name| std::env::var(name).ok()?.parse::<usize>().ok());
-        let launched = LAUNCHED.iter().any(|name| std::env::var_os(name).is_some());
-        match count {
+        match said(&COUNTS) {
             Some(0 | 1) => Ok(World(Inner::Alone)),
             Some(count) => World::among(count),
-            None if launched && cfg!(feature = "mpi") => World::among(0),
+            // Some launchers tell only that there is one; MPI knows the rest.
+            None if said(&NUMBERS).is_some() && cfg!(feature = "mpi") => World::among(0),
             None => Ok(World(Inner::Alone)),
         }
     }
