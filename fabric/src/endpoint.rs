@@ -100,6 +100,13 @@ pub trait Endpoint: std::marker::Send {
     /// A timer set through [`HostCx::timers`] is due.
     fn on_timer(&mut self, cx: &mut HostCx<'_>, timer: TimerId);
 
+    /// Whether [`Endpoint::poll_send`] could answer with anything but [`Send::Idle`]: cheaper than to ask, for
+    /// after most arrivals there is nothing to send.
+    #[inline]
+    fn may_send(&self) -> bool {
+        true
+    }
+
     /// NIC port `port` is free: the next packet to send on it, control before data.
     ///
     /// `paused` has a bit per traffic class that priority flow control holds back on this port;

@@ -49,6 +49,12 @@ macro_rules! transports {
                 }
             }
             #[inline]
+            fn may_send(&self) -> bool {
+                match self {
+                    $(AnyEndpoint::$name(transport) => transport.may_send(),)*
+                }
+            }
+            #[inline]
             fn poll_send(&mut self, cx: &mut HostCx<'_>, port: u8, paused: u8) -> Send {
                 match self {
                     $(AnyEndpoint::$name(transport) => transport.poll_send(cx, port, paused),)*

@@ -13,7 +13,7 @@ use crate::engine::timers::Timers;
 use crate::ids::{Class, HostId, MessageId};
 use crate::net::llr::Turn;
 use crate::net::outlet::Outlet;
-use crate::net::port::special;
+use crate::net::port::{Port, special};
 use crate::net::switch::{Ports, gate};
 use crate::packet::Packet;
 use crate::probe::EndpointCounters;
@@ -275,11 +275,12 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         self.lists.posts.extend(fresh);
     }
 
-    /// Offers every free port to the transport; after half of all events there is none.
+    /// Offers every free port to the transport; after half of all events there is none, or nothing to send.
     #[inline]
     fn fill(&mut self, now: Time, node: &mut Ports<'_>, outlet: &mut Outlet) {
         outlet.messages_done += std::mem::take(&mut self.done);
-        if node.busy.contains(&Time::NEVER) {
+        let may_send = self.endpoint.may_send() || node.ports.iter().any(Port::has_retry);
+        if may_send && node.busy.contains(&Time::NEVER) {
             self.fill_free(now, node, outlet);
         }
     }

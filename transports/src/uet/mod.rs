@@ -290,6 +290,11 @@ impl<C: CongestionControl> Endpoint for Uet<C> {
     }
 
     #[inline]
+    fn may_send(&self) -> bool {
+        !(self.control.is_empty() && self.ready.is_empty() && self.datagrams.is_empty())
+    }
+
+    #[inline]
     fn poll_send(&mut self, cx: &mut HostCx<'_>, _port: u8, paused: u8) -> Send {
         let control = !self.control.is_empty() && paused & Class::CONTROL.bit() == 0;
         let data = !self.ready.is_empty() && paused & Class::DATA.bit() == 0;
