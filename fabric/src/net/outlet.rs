@@ -118,34 +118,20 @@ impl Outlet {
     /// Puts a packet on the wire to `peer`, where it arrives `at`.
     #[inline]
     pub(crate) fn send(&mut self, peer: Peer, at: Time, label: Label) {
-        self.note(at);
         if peer.shard == self.shard {
             self.fly(peer.port, at, label);
         } else {
-            self.tally.mailed_out += 1;
-            let packet = self.take(label);
-            let telemetry = self.arena.has_telemetry().then(|| self.arena.telemetry(label.slot));
-            let mail = &mut self.outbox[peer.shard as usize];
-            if mail.is_empty() {
-                self.addressed.push(peer.shard);
-            }
-            mail.push(at, peer.port, packet, telemetry);
+            self.address(peer, at);
+            self.mail(peer, at, label);
         }
-    }
-
-    #[inline]
-    fn note(&mut self, arrival: Time) {
-        let earliest = &mut self.earliest[self.towards];
-        *earliest = (*earliest).min(arrival);
     }
 
     /// Puts packets on the wire to `peer`, in order of arrival; `sent` is empty afterwards.
     #[inline]
     pub(crate) fn send_all(&mut self, peer: Peer, sent: &mut Vec<Flying>) {
-        let Some(first) = sent.first().map(|flying| flying.at()) else { return };
+        let Some(first) = sent.first().map(Flying::at) else { return };
         self.work.hops += sent.len() as u64;
         if peer.shard == self.shard {
-            self.note(first);
             let port = peer.port as usize;
             self.wires[port].extend(sent);
             self.note_head(port, first);
@@ -153,11 +139,30 @@ impl Outlet {
             // They leave with all that is in them: see `warm`.
             let slots = sent.iter().map(|flying| flying.label.slot);
             std::hint::black_box(slots.fold(0, |sum, slot| sum ^ self.arena.peek(slot)));
+            self.address(peer, first);
             for flying in sent.iter() {
-                self.send(peer, flying.at(), flying.label);
+                self.mail(peer, flying.at(), flying.label);
             }
         }
         sent.clear();
+    }
+
+    /// Notes that there is mail for the peer's shard, of which the first arrives `at`.
+    #[inline]
+    fn address(&mut self, peer: Peer, at: Time) {
+        let earliest = &mut self.earliest[self.towards];
+        *earliest = (*earliest).min(at);
+        if self.outbox[peer.shard as usize].is_empty() {
+            self.addressed.push(peer.shard);
+        }
+    }
+
+    #[inline]
+    fn mail(&mut self, peer: Peer, at: Time, label: Label) {
+        self.tally.mailed_out += 1;
+        let packet = self.take(label);
+        let telemetry = self.arena.has_telemetry().then(|| self.arena.telemetry(label.slot));
+        self.outbox[peer.shard as usize].push(at, peer.port, packet, telemetry);
     }
 
     /// What arrives at `port` before `end` and has not landed.
@@ -177,10 +182,14 @@ impl Outlet {
 
     #[inline]
     fn note_head(&mut self, port: usize, at: Time) {
+        // Behind an earlier arrival it changes nothing: that one was noted.
         if at < self.heads[port] {
             self.heads[port] = at;
-            let next = &mut self.next[self.owners[port] as usize];
+            let owner = self.owners[port];
+            let next = &mut self.next[owner as usize];
             *next = (*next).min(at);
+            let earliest = &mut self.earliest[usize::from(owner >= self.first_class)];
+            *earliest = (*earliest).min(at);
         }
     }
 
@@ -212,8 +221,6 @@ impl Outlet {
         telemetry: Option<Telemetry>,
     ) {
         self.tally.mailed_in += 1;
-        let class = usize::from(self.owners[port as usize] >= self.first_class);
-        self.earliest[class] = self.earliest[class].min(at);
         let slot = self.arena.insert(packet);
         if let Some(telemetry) = telemetry {
             *self.arena.telemetry_mut(slot) = telemetry;
