@@ -9,7 +9,7 @@ use std::sync::Arc;
 use results::summary::Figures;
 use ultraloom::args::Output;
 use ultraloom::error::Source;
-use ultraloom::execute::{Outcome, Settings, execute, prepare};
+use ultraloom::execute::{Cut, Outcome, Settings, execute, prepare};
 use ultraloom::scenario::model::Scenario;
 use ultraloom::scenario::{from_source, load};
 
@@ -27,7 +27,8 @@ pub fn scenario(text: &str, sets: &[String]) -> Scenario {
 /// Runs a scenario on the given threads and shards, as one of `ranks`.
 fn execute_as<R: Ranks>(scenario: &Scenario, ranks: &R, threads: usize, shards: u32) -> Outcome {
     let prepared = prepare(scenario).unwrap_or_else(|error| panic!("{}", error.render()));
-    let settings = Settings { ranks, threads, shards, output: Output::Quiet, checkpoints: None };
+    let cut = Cut { shards, ranks: ranks.count() as u32 };
+    let settings = Settings { ranks, threads, cut, output: Output::Quiet, checkpoints: None };
     execute(scenario, &prepared, &settings).unwrap_or_else(|error| panic!("{}", error.render()))
 }
 

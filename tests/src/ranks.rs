@@ -1,5 +1,6 @@
-//! Ranks that are threads of one process: what MPI does, without it.
+//! Ranks that are threads of one process: what MPI does, without it; and a fabric for which they are far apart.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use fabric::engine::ranks::{Note, Ranks};
@@ -79,5 +80,38 @@ impl Ranks for Channels {
             (0..self.count()).for_each(|to| self.send(to, Letter::Bytes(bytes.clone())));
         }
         self.bytes(0)
+    }
+}
+
+/// Four pods whose links to the top are forty times as long as all others; its file goes with it.
+pub struct Distant(PathBuf);
+
+const DISTANT: &str = "Nodes 32\nTiers 3\nPodsize 8\n\
+    Tier 0\nDownlink_speed_Gbps 400\nRadix_Down 4\nRadix_Up 4\nDownlink_Latency_ns 500\n\
+    Tier 1\nDownlink_speed_Gbps 400\nRadix_Down 2\nRadix_Up 4\nDownlink_Latency_ns 500\n\
+    Tier 2\nDownlink_speed_Gbps 400\nRadix_Down 4\nDownlink_Latency_ns 20000\n";
+
+impl Distant {
+    /// Writes the file, for the test of this name.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn new(test: &str) -> Distant {
+        let name = format!("ultraloom-distant-{test}-{}.topo", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, DISTANT).expect("a file");
+        Distant(path)
+    }
+
+    /// A scenario on it.
+    pub fn scenario(&self, workload: &str) -> String {
+        let file = self.0.display().to_string();
+        format!("[topology]\nkind = \"file\"\nfile = {file:?}\n[workload]\n{workload}\n")
+    }
+}
+
+impl Drop for Distant {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -7,21 +7,21 @@ use fabric::probe::RunRecord;
 use fabric::run::{Run, Stage, Until};
 use fabric::units::Time;
 use transports::AnyEndpoint;
-use ultraloom::execute::{assembled, prepare};
+use ultraloom::execute::{Cut, assembled, prepare};
 use ultraloom::scenario::model::Scenario;
 use ultraloom_tests::ranks::Channels;
 use ultraloom_tests::scenario;
 use workloads::AnyProgram;
 
-/// Shards of all runs; 9 can be split over ranks unevenly.
-const SHARDS: u32 = 9;
+/// How all runs are cut: 9 can be split over ranks unevenly, and ranks may be others than it is made for.
+const CUT: Cut = Cut { shards: 9, ranks: 2 };
 
 fn fresh(scenario: &Scenario, rank: usize, ranks: usize) -> Run<AnyEndpoint, AnyProgram> {
     let prepared = prepare(scenario).expect("it is right").remove(0);
     let workload = &scenario.variants[0].workloads[0];
     let programs = prepared.workload(workload, scenario.seed).expect("it fits");
     let extent = Extent { rank, ranks, threads: 1 };
-    assembled(&prepared, programs, scenario.seed, SHARDS, extent).expect("it assembles")
+    assembled(&prepared, programs, scenario.seed, CUT, extent).expect("it assembles")
 }
 
 const END: Time = Time(10_000_000_000_000);
@@ -144,6 +144,16 @@ fn same_when_taken_up(scenario: &Scenario) {
     };
     assert!(pauses >= 4, "{pauses} pauses: {}", scenario.resolved);
     assert!(witness(&last) == first, "taken up {pauses} times: {}", scenario.resolved);
+}
+
+/// Ranks that are far from each other have windows of their own, and pause together all the same.
+#[test]
+fn distant_ranks_are_taken_up() {
+    let distant = ultraloom_tests::ranks::Distant::new("checkpoints");
+    same_when_taken_up(&scenario(
+        &distant.scenario("kind = \"all-to-all\"\nbytes = \"8 KB\""),
+        &[],
+    ));
 }
 
 /// Bytes that were damaged are refused, wherever they were cut off, and so are those of other shards.

@@ -2,6 +2,7 @@
 
 use results::summary::RunSummary;
 use ultraloom::execute::Outcome;
+use ultraloom_tests::ranks::Distant;
 use ultraloom_tests::{run_among, run_on};
 
 /// A fabric and its workload, with what is particular to a scenario.
@@ -81,18 +82,8 @@ fn outcomes_do_not_depend_on_ranks() {
 /// Ranks that are far from each other meet less often than windows begin, and the digest is the same.
 #[test]
 fn distant_ranks_meet_rarely() {
-    let topology = "Nodes 32\nTiers 3\nPodsize 8\n\
-        Tier 0\nDownlink_speed_Gbps 400\nRadix_Down 4\nRadix_Up 4\nDownlink_Latency_ns 500\n\
-        Tier 1\nDownlink_speed_Gbps 400\nRadix_Down 2\nRadix_Up 4\nDownlink_Latency_ns 500\n\
-        Tier 2\nDownlink_speed_Gbps 400\nRadix_Down 4\nDownlink_Latency_ns 20000\n";
-    let folder = std::env::temp_dir().join(format!("ultraloom-distant-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let file = folder.join("distant.topo");
-    std::fs::write(&file, topology).expect("a file");
-    let text = format!(
-        "[topology]\nkind = \"file\"\nfile = {:?}\n[workload]\nkind = \"all-to-all\"\nbytes = \"8 KB\"\n",
-        file.display().to_string()
-    );
+    let distant = Distant::new("ranks");
+    let text = distant.scenario("kind = \"all-to-all\"\nbytes = \"8 KB\"");
     let figures = |outcome: Outcome| outcome.summary.variants[0].figures.clone();
     let alone = figures(run_on(&text, &[], 1, 1));
     for (ranks, threads, shards) in [(2, 1, 2), (4, 1, 4), (2, 2, 16), (3, 1, 9)] {
@@ -100,5 +91,4 @@ fn distant_ranks_meet_rarely() {
         assert_eq!(several.digest, alone.digest, "{ranks} ranks");
         assert_eq!(several.fct_us, alone.fct_us);
     }
-    std::fs::remove_dir_all(&folder).expect("the folder goes");
 }

@@ -2,7 +2,7 @@
 //!
 //! They stand beside the output folder, in `NAME.checkpoint`, until the run is complete:
 //!
-//! - `about.json`: the program and the shards; `scenario.toml`: the scenario as resolved
+//! - `about.json`: the program and how the fabric is cut; `scenario.toml`: the scenario as resolved
 //! - `done-K`: the record of the K-th run of the scenario, which is finished
 //! - `run-K-N`: the N-th state of the K-th run, a file for what all shards share and one for each shard
 //! - `current`: which of the states is whole; it is replaced once all ranks have written theirs
@@ -25,6 +25,7 @@ use transports::AnyEndpoint;
 use workloads::AnyProgram;
 
 use crate::error::UserError;
+use crate::execute::Cut;
 
 /// How often the state is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ struct About {
     version: String,
     /// Of the program's own file: states are its memory, laid out as it does.
     program: u64,
-    shards: u32,
+    cut: Cut,
 }
 
 /// The folder of a run's checkpoints. Rank 0 writes what all share.
@@ -101,7 +102,7 @@ pub fn beside(place: &Path) -> PathBuf {
 }
 
 impl Checkpoints {
-    /// Begins a folder for a run over `shards`.
+    /// Begins a folder for a run that is so cut.
     ///
     /// # Errors
     /// When it cannot be made, or an earlier run has left one.
@@ -109,7 +110,7 @@ impl Checkpoints {
         folder: PathBuf,
         every: Option<Every>,
         scenario: &str,
-        shards: u32,
+        cut: Cut,
     ) -> Result<Checkpoints, UserError> {
         if is_begun(&folder) {
             let text = format!("{} is there from a run that was stopped", folder.display());
@@ -118,7 +119,7 @@ impl Checkpoints {
         // What is there otherwise was killed before it had anything.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(|error| cannot("make", &folder, &error))?;
-        let about = About { version: version(), program: program()?, shards };
+        let about = About { version: version(), program: program()?, cut };
         write(&folder.join("scenario.toml"), scenario.as_bytes())?;
         let text = serde_json::to_vec_pretty(&about).unwrap_or_default();
         write(&folder.join("about.json"), &text)?;
@@ -167,9 +168,9 @@ impl Checkpoints {
         Ok(Checkpoints { folder, every, about, current, written: Cell::new(written) })
     }
 
-    /// The shards of the run.
-    pub fn shards(&self) -> u32 {
-        self.about.shards
+    /// How the run was cut when it began.
+    pub fn cut(&self) -> Cut {
+        self.about.cut
     }
 
     /// How often the clock asks for a state.

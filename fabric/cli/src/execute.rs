@@ -39,6 +39,15 @@ pub static STOP: AtomicBool = AtomicBool::new(false);
 /// progress would retry for ever.
 const UNTIL: Span = Span::from_millis(10_000);
 
+/// How a fabric is cut into shards. A state that is stored is taken up with the same cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cut {
+    /// How many.
+    pub shards: u32,
+    /// The processes that they are made for; others may run them.
+    pub ranks: u32,
+}
+
 /// How a scenario is run.
 #[derive(Clone, Copy)]
 pub struct Settings<'a, R> {
@@ -47,7 +56,7 @@ pub struct Settings<'a, R> {
     /// Threads of the engine.
     pub threads: usize,
     /// Shards of the fabric.
-    pub shards: u32,
+    pub cut: Cut,
     /// What is printed, which decides about progress.
     pub output: Output,
     /// Where states are stored, if they are.
@@ -244,7 +253,7 @@ fn run_one<R: Ranks>(
     let programs = prepared.workload(workload, scenario.seed)?;
     let mut context = context(&programs, settings);
     let extent = Extent { rank: ranks.rank(), ranks: ranks.count(), threads: settings.threads };
-    let run = assembled(prepared, programs, scenario.seed, settings.shards, extent)?;
+    let run = assembled(prepared, programs, scenario.seed, settings.cut, extent)?;
     context.shards = run.shards() as u64;
     let is_stored = prepared.behaviour.transport.is_stored();
     if settings.checkpoints.is_some() && !is_stored && ranks.is_first() {
@@ -291,11 +300,11 @@ pub fn assembled(
     prepared: &Prepared,
     programs: Programs,
     seed: u64,
-    shards: u32,
+    cut: Cut,
     extent: Extent,
 ) -> Result<Run<AnyEndpoint, AnyProgram>, UserError> {
     let graph = &prepared.graph;
-    let shard_of = partition(graph, shards, extent.ranks as u32, &programs.couplings);
+    let shard_of = partition(graph, cut.shards, cut.ranks, &programs.couplings);
     let transport = &prepared.behaviour.transport;
     let run = assemble(Parts {
         graph,

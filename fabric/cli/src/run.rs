@@ -10,7 +10,7 @@ use fabric::engine::ranks::Ranks;
 use crate::args::{Output, Run};
 use crate::checkpoint::{self, Checkpoints};
 use crate::error::UserError;
-use crate::execute::{self, Outcome, STOP, Settings};
+use crate::execute::{self, Cut, Outcome, STOP, Settings};
 use crate::output::Folder;
 use crate::prepare::Prepared;
 use crate::scenario::model::Scenario;
@@ -66,7 +66,7 @@ impl Asked<'_> {
     }
 
     /// Where everything is written, the state of a stopped run included.
-    fn destination(&self, scenario: &Scenario, shards: u32) -> Result<Destination, UserError> {
+    fn destination(&self, scenario: &Scenario, cut: Cut) -> Result<Destination, UserError> {
         let Run { checkpoint_every: every, resume, .. } = *self.arguments;
         let place = Folder::place(self.out, &scenario.name, resume)?;
         let states = checkpoint::beside(&place);
@@ -77,7 +77,7 @@ impl Asked<'_> {
             if resume {
                 eprintln!("{} is not there: the run begins at its start", states.display());
             }
-            every.map(|_| Checkpoints::begin(states, every, text, shards)).transpose()?
+            every.map(|_| Checkpoints::begin(states, every, text, cut)).transpose()?
         };
         let partial = checkpoints.as_ref().map(Checkpoints::partial);
         Ok(Destination { folder: Folder::prepare(place, partial)?, checkpoints })
@@ -99,8 +99,10 @@ pub fn run(arguments: &Run, world: &World) -> Result<ExitCode, UserError> {
     let (scenario, prepared) = together(world, asked.load())?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let threads = arguments.threads.unwrap_or(cores);
-    let shards = arguments.shards.unwrap_or(threads * world.count() as u64) as u32;
-    let destination = || asked.destination(&scenario, shards);
+    let ranks = world.count() as u64;
+    let shards = arguments.shards.unwrap_or(threads * ranks) as u32;
+    let cut = Cut { shards, ranks: ranks as u32 };
+    let destination = || asked.destination(&scenario, cut);
     let destination = together(world, world.is_first().then(destination).transpose())?;
     let (folder, checkpoints) = destination
         .map_or((None, None), |destination| (Some(destination.folder), destination.checkpoints));
@@ -110,7 +112,7 @@ pub fn run(arguments: &Run, world: &World) -> Result<ExitCode, UserError> {
     let settings = Settings {
         ranks: world,
         threads: threads as usize,
-        shards: checkpoints.as_ref().map_or(shards, Checkpoints::shards),
+        cut: checkpoints.as_ref().map_or(cut, Checkpoints::cut),
         output: arguments.output,
         checkpoints: checkpoints.as_ref(),
     };

@@ -145,6 +145,8 @@ struct Next {
     orders: u64,
     /// Windows up to then concern nobody but this rank, and none goes beyond; `None`: all concern all.
     horizon: Option<Time>,
+    /// All ranks have agreed on this, and so may pause here.
+    is_common: bool,
 }
 
 impl Next {
@@ -211,7 +213,8 @@ impl<'a> Shared<'a> {
         };
         let in_flight = self.in_flight[set].iter().map(|e| e.load(relaxed)).sum();
         let orders = self.orders[set].load(relaxed);
-        let own = Next { earliest: [first(0), first(1)], in_flight, orders, horizon };
+        let earliest = [first(0), first(1)];
+        let own = Next { earliest, in_flight, orders, horizon, is_common: self.alone };
         if self.alone {
             return own;
         }
@@ -227,7 +230,7 @@ impl<'a> Shared<'a> {
             [0, 1, 2, 3].map(|place| self.agreed[place].load(relaxed));
         let earliest = [Time(first), Time(second)];
         let horizon = self.limits.paces.horizon(earliest[0].min(earliest[1]));
-        Next { earliest, in_flight, orders, horizon }
+        Next { earliest, in_flight, orders, horizon, is_common: true }
     }
 
     /// What this process was told to do.
@@ -275,7 +278,8 @@ impl<'a> Shared<'a> {
             return Some(if left { Stage::Stopped } else { Stage::Finished });
         }
         let asked = next.orders & order::PAUSE != 0 || next.start() >= self.limits.pause_at;
-        (asked || windows >= self.limits.pause_after).then_some(Stage::Paused)
+        let asked = asked || windows >= self.limits.pause_after;
+        (asked && next.is_common).then_some(Stage::Paused)
     }
 
     /// Adds what a worker's shards did since it last said, and shows it.

@@ -17,7 +17,7 @@ use crate::args::{Bench, Output};
 use crate::error::{Source, UserError};
 use fabric::engine::ranks::Alone;
 
-use crate::execute::{self, Settings};
+use crate::execute::{self, Cut, Settings};
 use crate::scenario;
 use cases::{CASES, Case};
 use report::{Machine, Measured, Report};
@@ -106,7 +106,7 @@ fn only(name: &str, arguments: &Bench) -> Result<ExitCode, UserError> {
     let settings = Settings {
         ranks: &Alone,
         threads: threads as usize,
-        shards: threads as u32,
+        cut: Cut { shards: threads as u32, ranks: 1 },
         output: Output::Quiet,
         checkpoints: None,
     };

@@ -11,7 +11,7 @@ use fabric::units::Time;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Source, UserError};
-use crate::execute::{STOP, assembled, until};
+use crate::execute::{Cut, STOP, assembled, until};
 use crate::prepare::Prepared;
 use crate::scenario;
 use crate::validate::rows::{Row, Sample, Scene};
@@ -87,7 +87,7 @@ fn record(
     let prepared = Prepared::with(variant, scene.files.clone())?;
     let programs = prepared.workload(&variant.workloads[0], seed)?;
     let messages = programs.messages;
-    let run = assembled(&prepared, programs, seed, 1, Extent::default())?;
+    let run = assembled(&prepared, programs, seed, Cut { shards: 1, ranks: 1 }, Extent::default())?;
     Ok(sample(&run.execute(1, until(variant), progress), messages))
 }
 
