@@ -102,13 +102,13 @@ pub fn run(arguments: &Run, world: &World) -> Result<ExitCode, UserError> {
     let ranks = world.count() as u64;
     let shards = arguments.shards.unwrap_or(threads * ranks) as u32;
     let cut = Cut { shards, ranks: ranks as u32 };
+    // Before there is anything to keep, Ctrl-C ends the process as usual.
+    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
     let destination = || asked.destination(&scenario, cut);
     let destination = together(world, world.is_first().then(destination).transpose())?;
     let (folder, checkpoints) = destination
         .map_or((None, None), |destination| (Some(destination.folder), destination.checkpoints));
     let checkpoints = Checkpoints::share(checkpoints, world);
-    // Without a handler Ctrl-C ends the process as usual.
-    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
     let settings = Settings {
         ranks: world,
         threads: threads as usize,

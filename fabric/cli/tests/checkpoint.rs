@@ -89,22 +89,26 @@ fn a_run_that_is_told_to_stop_goes_on_by_its_folder() {
     let run = Command::new(env!("CARGO_BIN_EXE_ultraloom"))
         .current_dir(&place.0)
         .args(["run", "long.toml", "--out", "mine", "--checkpoint-every", "1 h wall"])
-        .args(["--set", "workload.bytes=4MB"])
+        .args(["--set", "workload.bytes=16MB"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    std::thread::sleep(Duration::from_millis(150));
+    let begun = place.0.join("mine.checkpoint/about.json");
+    while !begun.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
     let told = Command::new("kill").args(["-TERM", &run.id().to_string()]).status();
     assert!(told.expect("kill starts").success());
     let output = run.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--resume"));
-    assert!(!place.0.join("mine").exists() && place.0.join("mine.checkpoint/current").exists());
+    assert!(!place.0.join("mine").exists() && begun.exists());
     std::fs::remove_file(file).expect("it was there");
     let on = place.ultraloom(&["run", "--resume", "mine", "--output", "json"]);
     assert!(on.status.success(), "{}", String::from_utf8_lossy(&on.stderr));
-    let whole = place.file("whole.toml", &SCENARIO.replace("\"2 MB\"", "\"4 MB\""));
+    let whole = place.file("whole.toml", &SCENARIO.replace("\"2 MB\"", "\"16 MB\""));
     let whole = whole.display().to_string();
     let once = place.ultraloom(&["run", &whole, "--out", "once", "--output", "json"]);
     assert_eq!(witness(&summary(&on.stdout)), witness(&summary(&once.stdout)));
