@@ -14,6 +14,9 @@ const FIRST_DEAL: u64 = 256;
 ///
 /// What shards cost is not known before: they are dealt out by ports at first, and again by the work measured
 /// since, ever less often.
+///
+/// Never inlined: by its name `tests/instructions.sh` knows where the engine begins and ends.
+#[inline(never)]
 pub(crate) fn execute<E: Endpoint, P: Program, R: Ranks>(
     shards: &mut [Shard<E, P>],
     split: &Split,
