@@ -19,7 +19,7 @@
 //! - Foundations: [`units`], [`ids`], [`rng`], [`packet`], [`digest`], [`error`]; `arena`, `fifo`
 //!
 //! # Invariants
-//! - A packet that leaves a node within a window reaches no node within it.
+//! - A packet that leaves a node within a window reaches no node that runs that window.
 //! - Every window: packets created = delivered + dropped + in the arena, for every shard.
 //! - Nothing on the packet path allocates once queues have reached their high-water mark.
 

@@ -20,7 +20,7 @@ pub enum StoreError {
     #[error("this run has state that cannot be stored: {0}")]
     NotStored(String),
     /// The bytes are not what was written.
-    #[error("the stored state is damaged: {0}")]
+    #[error("{0}")]
     Damaged(String),
 }
 

@@ -284,10 +284,12 @@ fn run_one<R: Ranks>(
     context.deadlock = names.collect();
     context.ideals = record.messages.iter().map(of).collect();
     let known = Known { record: *record, context };
-    if let Some(states) = settings.checkpoints
-        && !STOP.load(Ordering::Relaxed)
+    // What was cut short by a stop begins again. That a result cannot be kept concerns later stops, not this run.
+    let is_whole = !known.record.stopped || !STOP.load(Ordering::Relaxed);
+    if let Some(states) = settings.checkpoints.filter(|_| is_whole)
+        && let Err(error) = states.keep_done(number, &known)
     {
-        states.keep_done(number, &known)?;
+        eprintln!("no checkpoint, the run goes on: {}", error.message);
     }
     Ok(Ran::Known(Box::new(known)))
 }

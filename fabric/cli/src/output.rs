@@ -42,6 +42,11 @@ impl Folder {
     pub fn place(asked: Option<&Path>, name: &str, resume: bool) -> Result<PathBuf, UserError> {
         let name = name.replace(' ', "-");
         match asked {
+            Some(path) if resume && path.join("manifest.json").is_file() => {
+                let text = format!("the run in {} is complete", path.display());
+                Err(UserError::new(text)
+                    .help("leave out --resume, and choose another --out, to run it again"))
+            }
             Some(path) => asked_for(path),
             None if resume => Ok(stopped(Path::new(RUNS), &name)),
             None => Ok(free(Path::new(RUNS), &name)),

@@ -77,7 +77,8 @@ pub(crate) fn play<R: Ranks>(
         let Some(states) = part.checkpoints else { break };
         let kept = states.keep(part.number, &run, seconds(), ranks);
         if let Err(error) = &kept {
-            eprintln!("no checkpoint, the run goes on: {}", error.message);
+            let then = if told { "a resume begins earlier" } else { "the run goes on" };
+            eprintln!("no checkpoint, {then}: {}", error.message);
         }
         if told {
             break;
