@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Class, HostId, NodeId};
 use crate::link::{CreditConfig, LinkConfig};
+use crate::shape::Paths;
 use crate::units::{Rate, Ratio, Span};
 
 /// Explicit congestion notification of one queue.
@@ -137,6 +138,8 @@ pub struct Routing {
     pub convergence: Option<Span>,
     /// Packets that do not choose.
     pub pins: Vec<Pin>,
+    /// Which ways packets take, in graphs with a shape.
+    pub paths: Paths,
 }
 
 /// A switch sends packets that come from a given neighbour for a given host to a given neighbour.

@@ -7,17 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::detour::{Detour, Planner};
+use crate::detour::Planner;
 use crate::fault::{Change, Direction, Fault};
 use crate::graph::Graph;
 use crate::ids::{LinkId, NodeId};
+use crate::table::Table;
 use crate::units::{Span, Time};
 
 /// When a switch's routes change, and to what: `None` is the return to its rule.
-pub(crate) type RouteChange = (Time, Option<Arc<Detour>>);
+pub(crate) type RouteChange = (Time, Option<Arc<Table>>);
 
 /// What switches do instead of following their rules.
-type Detours = BTreeMap<NodeId, Arc<Detour>>;
+type Detours = BTreeMap<NodeId, Arc<Table>>;
 
 /// The changes of each switch's routes in order of time. `changes`
 /// are all changes of links, in order of time; `delay` is the time from a change to its being known.

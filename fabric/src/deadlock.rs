@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::shard::{Role, Shard};
 use crate::layout::Layout;
-use crate::packet::CLASSES;
+use crate::packet::{CLASSES, Label};
 use crate::probe::Blocked;
 
 /// A class of an egress port, by the port's number.
@@ -21,22 +21,28 @@ type Queue = (u32, usize);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Standing {
     queue: Queue,
-    ingress: BTreeSet<u16>,
+    /// Each with the class by which they came in.
+    ingress: BTreeSet<(u16, u8)>,
 }
 
 /// What stands in the switches of these shards.
 pub(crate) fn standing<E, P>(shards: &[Shard<E, P>]) -> Vec<Standing> {
     let mut found = Vec::new();
     for shard in shards {
-        let switches = shard.nodes.iter().filter(|node| matches!(node.role, Role::Switch(_)));
-        for port in switches
-            .flat_map(|node| &shard.ports[node.first as usize..(node.first + node.ports) as usize])
-        {
-            let held = |class: &usize| port.paused & (1 << class) != 0 && port.occupied(*class);
-            found.extend((0..CLASSES).filter(held).map(|class| Standing {
-                queue: (port.id.0, class),
-                ingress: port.queue(class).map(|label| label.ingress).collect(),
-            }));
+        for node in &shard.nodes {
+            let Role::Switch(number) = node.role else { continue };
+            let Some(shared) = &shard.switches[number as usize].shared else { continue };
+            let origin = |label: &Label| {
+                let (port, class) = shared.origin(label);
+                (port as u16, class.0)
+            };
+            for port in &shard.ports[node.first as usize..(node.first + node.ports) as usize] {
+                let held = |class: &usize| port.paused & (1 << class) != 0 && port.occupied(*class);
+                found.extend((0..CLASSES).filter(held).map(|class| Standing {
+                    queue: (port.id.0, class),
+                    ingress: port.queue(class).map(origin).collect(),
+                }));
+            }
         }
     }
     found
@@ -45,7 +51,7 @@ pub(crate) fn standing<E, P>(shards: &[Shard<E, P>]) -> Vec<Standing> {
 /// The ports of switches that hold each other back in a circle, in the order in which they wait; empty
 /// if there is no circle. The one that is found does not depend on how the fabric is split.
 pub(crate) fn find(standing: &[Standing], layout: &Layout) -> Vec<Blocked> {
-    let blocked: BTreeMap<Queue, &BTreeSet<u16>> =
+    let blocked: BTreeMap<Queue, &BTreeSet<(u16, u8)>> =
         standing.iter().map(|standing| (standing.queue, &standing.ingress)).collect();
     let next = |queue: Queue| waits_for(queue, &blocked, layout);
     let Some(circle) = circle(blocked.keys().copied(), next) else { return Vec::new() };
@@ -60,15 +66,15 @@ pub(crate) fn find(standing: &[Standing], layout: &Layout) -> Vec<Blocked> {
 /// The blocked queues of the peer in which packets stand that came over this port.
 fn waits_for(
     (port, class): Queue,
-    blocked: &BTreeMap<Queue, &BTreeSet<u16>>,
+    blocked: &BTreeMap<Queue, &BTreeSet<(u16, u8)>>,
     layout: &Layout,
 ) -> Vec<Queue> {
     let ingress = layout.peer[port as usize];
     let node = layout.node[ingress as usize];
     let own = layout.ports_of(node);
-    let ingress = (ingress - own.start) as u16;
-    let stands = |queue: &Queue| blocked.get(queue).is_some_and(|from| from.contains(&ingress));
-    own.map(|port| (port, class)).filter(stands).collect()
+    let origin = ((ingress - own.start) as u16, class as u8);
+    let stands = |queue: &Queue| blocked.get(queue).is_some_and(|from| from.contains(&origin));
+    own.flat_map(|port| (0..CLASSES).map(move |class| (port, class))).filter(stands).collect()
 }
 
 /// A circle in the graph of `next`, from its first member on: depth first from each start in order.

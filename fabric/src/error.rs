@@ -39,6 +39,21 @@ pub enum AssembleError {
         /// Bytes set aside.
         needed: u64,
     },
+    /// Lossless traffic would need more traffic classes than there are, or than are given.
+    #[error(
+        "lossless traffic needs {needed} virtual channels to be free of deadlock in this topology; {given} are possible"
+    )]
+    TooFewChannels {
+        /// Channels it needs.
+        needed: u32,
+        /// Channels there are.
+        given: u32,
+    },
+    /// Virtual channels and credits of links exclude each other.
+    #[error(
+        "credit-based flow control has no virtual channels, which lossless traffic needs in this topology"
+    )]
+    CreditsWithChannels,
     /// Fewer credits than a frame takes, and some more that are told late.
     #[error("credits for {bytes} B are too few; a class needs at least {least} B")]
     CreditsTooFew {

@@ -7,7 +7,8 @@
 //! # Map of the code
 //! - What a fabric is made of: [`graph`] (hosts, switches, links, routes), [`config`] (classes,
 //!   queues, buffers, routing), [`link`] (frame errors, retry, credits), [`fault`] (timed changes of links
-//!   and switches), [`detour`] (ways around dead links), `convergence` (when they are taken)
+//!   and switches), [`table`] (routes that no rule says), [`shape`] (ways that are not the shortest, virtual channels),
+//!   [`detour`] (ways around dead links), `convergence` (when they are taken)
 //! - How its ports are numbered: [`layout`]
 //! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
 //!   workloads)
@@ -47,6 +48,8 @@ pub mod probe;
 pub mod program;
 pub mod rng;
 pub mod run;
+pub mod shape;
 pub mod store;
+pub mod table;
 pub mod telemetry;
 pub mod units;

@@ -78,8 +78,23 @@ pub struct Packet {
     pub class: Class,
     /// See [`flags`].
     pub flags: u8,
+    /// How far it is on a way that is not the shortest: for switches only.
+    pub phase: Phase,
     /// The transport's own header fields.
     pub body: [u64; 5],
+}
+
+/// How far a packet is on its way through a direct network ([`crate::shape`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Phase(u8);
+
+impl Phase {
+    /// No switch has decided yet.
+    pub const FRESH: Phase = Phase(0);
+    /// To its destination.
+    pub(crate) const DIRECT: Phase = Phase(1);
+    /// To the region that it goes by.
+    pub(crate) const VIA: Phase = Phase(2);
 }
 
 const _: () = assert!(size_of::<Packet>() == 64, "a packet is one cache line");
@@ -96,6 +111,7 @@ impl Default for Packet {
             kind: Kind::Data,
             class: Class::DATA,
             flags: 0,
+            phase: Phase::FRESH,
             body: [0; 5],
         }
     }
@@ -107,9 +123,9 @@ pub(crate) const PACKET_WORDS: usize = 8;
 impl Packet {
     /// As words, for another process.
     pub(crate) fn to_words(self) -> [u64; PACKET_WORDS] {
-        let Packet { dst, src, flow, psn, entropy, bytes, kind, class, flags, body } = self;
+        let Packet { dst, src, flow, psn, entropy, bytes, kind, class, flags, phase, body } = self;
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-        let small = [kind as u8, class.0, flags, 0].map(u32::from);
+        let small = [kind as u8, class.0, flags, phase.0].map(u32::from);
         let small = small.iter().rev().fold(0, |word, byte| word << 8 | byte);
         let lengths = u32::from(entropy) | u32::from(bytes) << 16;
         let [a, b, c, d, e] = body;
@@ -130,6 +146,7 @@ impl Packet {
             kind: KINDS[usize::from(byte(0))],
             class: Class(byte(1)),
             flags: byte(2),
+            phase: Phase(byte(3)),
             body: std::array::from_fn(|place| words[3 + place]),
         }
     }
@@ -150,7 +167,8 @@ pub(crate) struct Label {
     pub(crate) slot: u32,
     pub(crate) entropy: u16,
     pub(crate) bytes: u16,
-    /// Port of the present node through which it came in.
+    /// Port of the present node through which it came in. The two highest bits are its [`Phase`]; where virtual
+    /// channels are in use, the two below are the class by which it came in.
     pub(crate) ingress: u16,
     pub(crate) class: Class,
     pub(crate) flags: u8,
@@ -168,7 +186,7 @@ impl Label {
             slot,
             entropy: packet.entropy,
             bytes: packet.bytes,
-            ingress: 0,
+            ingress: u16::from(packet.phase.0) << PHASE,
             class: packet.class,
             flags: packet.flags,
         }
@@ -180,8 +198,57 @@ impl Label {
         packet.bytes = self.bytes;
         packet.class = self.class;
         packet.flags = self.flags;
+        packet.phase = self.phase();
+    }
+
+    /// Port of the present node through which it came in.
+    #[inline]
+    pub(crate) fn ingress(&self) -> u16 {
+        self.ingress & ((1 << PHASE) - 1)
+    }
+
+    /// The same where virtual channels are in use.
+    pub(crate) fn ingress_with_channels(&self) -> u16 {
+        self.ingress & ((1 << CAME_AS) - 1)
+    }
+
+    /// It has come in by a port of a switch that knows no phases.
+    #[inline]
+    pub(crate) fn enter(&mut self, ingress: usize) {
+        self.ingress = ingress as u16;
+    }
+
+    /// It has come in by a port of a switch that does.
+    #[inline]
+    pub(crate) fn enter_in_phase(&mut self, ingress: usize) {
+        self.ingress = (self.ingress & !((1 << PHASE) - 1)) | ingress as u16;
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        Phase((self.ingress >> PHASE) as u8)
+    }
+
+    pub(crate) fn set_phase(&mut self, phase: Phase) {
+        self.ingress = self.ingress() | u16::from(phase.0) << PHASE;
+    }
+
+    /// Keeps the class by which it came in, before it changes.
+    pub(crate) fn keep_class(&mut self) {
+        self.ingress |= u16::from(self.class.0 & 3) << CAME_AS;
+    }
+
+    /// The class by which it came in, where virtual channels are in use.
+    pub(crate) fn came_as(&self) -> Class {
+        Class((self.ingress >> CAME_AS & 3) as u8)
     }
 }
+
+/// Place of a label's phase beside its port.
+const PHASE: u32 = 14;
+/// Place of the class by which it came in.
+const CAME_AS: u32 = 12;
+/// Most ports of a switch with virtual channels.
+pub(crate) const PORTS_WITH_CHANNELS: usize = 1 << CAME_AS;
 
 #[cfg(test)]
 mod tests {
@@ -202,6 +269,7 @@ mod tests {
                 kind,
                 class: Class(7),
                 flags: 0xa5,
+                phase: Phase::VIA,
                 body: [1, 2, 3, 4, u64::MAX],
             };
             let back = Packet::from_words(&packet.to_words());

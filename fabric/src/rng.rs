@@ -26,6 +26,8 @@ pub enum Purpose {
     Link = 8,
     /// A switch's random choice among equal ports.
     Choice = 11,
+    /// The region by which packets go ([`crate::shape`]).
+    Detour = 12,
 }
 
 /// One entity's stream.

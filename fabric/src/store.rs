@@ -86,6 +86,9 @@ impl<E: Stored, P: Program> Shard<E, P> {
     fn adopt(&mut self, mut built: Shard<E, P>) {
         self.profiles = built.profiles;
         self.outlet.adopt(built.outlet);
+        for (switch, built) in self.switches.iter_mut().zip(std::mem::take(&mut built.switches)) {
+            switch.adopt(built);
+        }
         for (node, changes) in &mut built.faults {
             let seen = self.changed.get(node).map_or(0, |seen| (*seen).min(changes.len()));
             changes.drain(..seen).for_each(|change| self.renew(*node, change));
@@ -93,7 +96,10 @@ impl<E: Stored, P: Program> Shard<E, P> {
         built.faults.retain(|_, changes| !changes.is_empty());
         self.faults = built.faults;
         for (host, built) in self.hosts.iter_mut().zip(&built.hosts) {
-            host.endpoint.adopt(&built.endpoint);
+            host.nic.endpoint.adopt(&built.nic.endpoint);
+            if let (Some(own), Some(built)) = (&mut host.inner, &built.inner) {
+                own.nic.endpoint.adopt(&built.nic.endpoint);
+            }
         }
     }
 }

@@ -218,7 +218,7 @@ fn signals_take_effect_at_the_instant_they_are_sent() {
     let run = assemble(Parts {
         graph: &graph,
         config: &config(1 << 20, TRIM),
-        endpoint: &|_| Blaster::default(),
+        endpoint: &|_, _| Blaster::default(),
         programs: (0..6)
             .map(|host| Relay { next: HostId((host + 1) % 6), hops: 6, posted: false })
             .collect(),

@@ -30,7 +30,7 @@ fn link(graph: &Graph, a: &str, b: &str) -> LinkId {
 }
 
 fn routed(choice: Choice, flowlet_gap: Option<Span>, convergence: Option<Span>) -> FabricConfig {
-    let routing = Routing { choice, flowlet_gap, convergence, pins: Vec::new() };
+    let routing = Routing { choice, flowlet_gap, convergence, ..Routing::default() };
     FabricConfig { routing, ..config(1 << 30, Overflow::TailDrop) }
 }
 

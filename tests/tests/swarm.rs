@@ -132,7 +132,7 @@ fn run(text: &str) -> RunRecord {
     let assembled = assemble(Parts {
         graph: &prepared.graph,
         config: &prepared.behaviour.fabric,
-        endpoint: &|host| transport.endpoint(host, scenario.seed),
+        endpoint: &|host, _| transport.endpoint(host, scenario.seed),
         programs: programs.programs,
         couplings: &programs.couplings,
         shard_of: &shard_of,

@@ -35,32 +35,113 @@ impl Common {
 /// Most hosts a builder takes.
 const MOST_HOSTS: u32 = 16 << 20;
 
-fn check_hosts(hosts: u32) -> Result<(), TopologyError> {
+pub(crate) fn check_hosts(hosts: u32) -> Result<(), TopologyError> {
     if (2..=MOST_HOSTS).contains(&hosts) {
         return Ok(());
     }
     Err(TopologyError::new("hosts", hosts, format!("2 to {MOST_HOSTS} are possible")))
 }
 
-/// The least even k whose fat tree holds `hosts`: k³/4 or more.
-pub fn fat_tree_arity(hosts: u32) -> u32 {
-    (2..).step_by(2).find(|k: &u32| u64::from(*k).pow(3) / 4 >= u64::from(hosts)).unwrap_or(2)
+/// Parameters of a fat tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FatTree {
+    /// Hosts in all; the last pod is filled as far as they go, and pods without hosts are left out.
+    pub hosts: u32,
+    /// Two or three tiers of switches.
+    pub tiers: u32,
+    /// Ports of a switch, even; `None`: as few as hold the hosts.
+    pub radix: Option<u32>,
+    /// Bandwidth below over that above, of a ToR and of an aggregation switch.
+    pub oversubscription: [Ratio; 2],
+    /// Parallel links between each two switches that are joined.
+    pub bundle: u32,
 }
 
-/// A k-ary fat tree of three tiers with the least k; the last pod is filled as far as hosts go, and
-/// pods without hosts are left out.
+impl FatTree {
+    /// The k-ary fat tree of three tiers with the least k.
+    pub fn new(hosts: u32) -> FatTree {
+        let oversubscription = [Ratio::ONE; 2];
+        FatTree { hosts, tiers: 3, radix: None, oversubscription, bundle: 1 }
+    }
+
+    /// Hosts that switches with `radix` ports can hold: k³/4 or k²/2, fewer with bundles.
+    pub fn capacity(&self, radix: u32) -> u64 {
+        let (half, pods) = (u64::from(radix / 2), u64::from(radix / self.bundle));
+        match self.tiers {
+            2 => half * pods,
+            _ => half * u64::from(radix / 2 / self.bundle) * pods,
+        }
+    }
+
+    /// Ports of a switch.
+    pub fn radix(&self) -> u32 {
+        let holds = |k: &u32| self.capacity(*k) >= u64::from(self.hosts);
+        self.radix.or_else(|| (2..=65_534).step_by(2).find(holds)).unwrap_or(65_534)
+    }
+
+    fn check(&self, radix: u32) -> Result<(), TopologyError> {
+        check_hosts(self.hosts)?;
+        if !(2..=3).contains(&self.tiers) {
+            return Err(TopologyError::new("tiers", self.tiers, "2 or 3 are possible"));
+        }
+        if self.bundle == 0 || !(radix / 2).is_multiple_of(self.bundle) {
+            let allowed = format!("half of the {radix} ports of a switch must be whole bundles");
+            return Err(TopologyError::new("bundle", self.bundle, allowed));
+        }
+        if radix < 2 || radix % 2 == 1 {
+            return Err(TopologyError::new("radix", radix, "an even number from 2 is needed"));
+        }
+        let most = self.capacity(radix);
+        if u64::from(self.hosts) > most {
+            let allowed = format!("switches of {radix} ports hold at most {most} hosts");
+            return Err(TopologyError::new("hosts", self.hosts, allowed));
+        }
+        Ok(())
+    }
+
+    /// Ports up of a switch with `down` ports down, in whole bundles.
+    fn up(&self, down: u32, ratio: Ratio) -> Result<u32, TopologyError> {
+        let up = u64::from(down) * u64::from(ratio.denominator);
+        let whole = u64::from(ratio.numerator) * u64::from(self.bundle);
+        if ratio.numerator == 0 || !up.is_multiple_of(whole) || up == 0 {
+            let allowed = format!("{down} ports down must give a whole number of bundles up");
+            return Err(TopologyError::new("oversubscription", ratio.as_f64(), allowed));
+        }
+        Ok((up / u64::from(ratio.numerator)) as u32)
+    }
+
+    /// The graph.
+    ///
+    /// # Errors
+    /// [`TopologyError`] when the parameters do not fit each other.
+    pub fn build(&self, common: &Common) -> Result<Graph, TopologyError> {
+        let radix = self.radix();
+        self.check(radix)?;
+        let half = radix / 2;
+        let up = self.up(half, self.oversubscription[0])?;
+        let bundled = |tier: Tier| Tier { bundle: self.bundle, ..tier };
+        if self.tiers == 2 {
+            let leaves = self.hosts.div_ceil(half);
+            let spine = bundled(common.tier("spine", leaves * self.bundle, 0));
+            let tiers = vec![common.tier("leaf", half, up), spine];
+            return Clos { hosts: self.hosts, pod_hosts: leaves * half, tiers }.build();
+        }
+        let above = self.up(half, self.oversubscription[1])?;
+        let tiers = vec![
+            common.tier("tor", half, up),
+            bundled(common.tier("agg", half, above)),
+            bundled(common.tier("core", radix, 0)),
+        ];
+        Clos { hosts: self.hosts, pod_hosts: half * (half / self.bundle), tiers }.build()
+    }
+}
+
+/// A k-ary fat tree of three tiers with the least k.
 ///
 /// # Errors
 /// [`TopologyError`] when `hosts` is out of range.
 pub fn fat_tree(hosts: u32, common: &Common) -> Result<Graph, TopologyError> {
-    check_hosts(hosts)?;
-    let half = fat_tree_arity(hosts) / 2;
-    let tiers = vec![
-        common.tier("tor", half, half),
-        common.tier("agg", half, half),
-        common.tier("core", 2 * half, 0),
-    ];
-    Clos { hosts, pod_hosts: half * half, tiers }.build()
+    FatTree::new(hosts).build(common)
 }
 
 /// Parameters of a leaf-spine.
@@ -76,6 +157,8 @@ pub struct LeafSpine {
     pub spines: Option<u32>,
     /// Host bandwidth over uplink bandwidth of a leaf, when `spines` is not given.
     pub oversubscription: Ratio,
+    /// Parallel links between a leaf and a spine.
+    pub bundle: u32,
 }
 
 /// Leaves, each joined to every spine.
@@ -97,8 +180,9 @@ pub fn leaf_spine(shape: &LeafSpine, common: &Common) -> Result<Graph, TopologyE
         return Err(TopologyError::new("spines", spines, "1 to 4096 are possible"));
     }
     let leaves = shape.hosts.div_ceil(each);
-    let spine = Tier { rate: shape.uplink_rate, ..common.tier("spine", leaves, 0) };
-    let tiers = vec![common.tier("leaf", each, spines), spine];
+    let spine = common.tier("spine", leaves * shape.bundle, 0);
+    let spine = Tier { rate: shape.uplink_rate, bundle: shape.bundle, ..spine };
+    let tiers = vec![common.tier("leaf", each, spines * shape.bundle), spine];
     Clos { hosts: shape.hosts, pod_hosts: leaves * each, tiers }.build()
 }
 
@@ -106,7 +190,8 @@ pub fn leaf_spine(shape: &LeafSpine, common: &Common) -> Result<Graph, TopologyE
 fn spines_for(shape: &LeafSpine, common: &Common) -> Result<u32, TopologyError> {
     let Ratio { numerator, denominator } = shape.oversubscription;
     let down = u128::from(shape.hosts_per_leaf) * u128::from(common.link_rate.bits_per_second());
-    let up = u128::from(shape.uplink_rate.bits_per_second()) * u128::from(numerator);
+    let bundle = u128::from(shape.uplink_rate.bits_per_second()) * u128::from(shape.bundle);
+    let up = bundle * u128::from(numerator);
     let needed = down * u128::from(denominator);
     if numerator == 0 || up == 0 || !needed.is_multiple_of(up) {
         let found = shape.oversubscription.as_f64();
@@ -159,7 +244,8 @@ pub fn dumbbell(hosts: u32, bottleneck: Rate, common: &Common) -> Result<Graph, 
         |host: u32| Link { a: NodeId(host), b: node(host / half), rate: common.link_rate, delay };
     let mut links: Vec<Link> = (0..hosts).map(link).collect();
     links.push(Link { a: node(0), b: node(1), rate: bottleneck, delay });
-    Ok(Graph { hosts, switches: vec![switch(0), switch(1)], links, tier_names: vec!["switch"] })
+    let switches = vec![switch(0), switch(1)];
+    Ok(Graph { hosts, switches, links, tier_names: vec!["switch"], ..Graph::default() })
 }
 
 #[cfg(test)]
@@ -187,9 +273,9 @@ mod tests {
         let graph = fat_tree(128, &common()).unwrap();
         assert_eq!(tiers(&graph), [32, 32, 16]);
         assert_eq!(graph.links.len(), 3 * 128);
-        assert_eq!(fat_tree_arity(1_024), 16);
-        assert_eq!(fat_tree_arity(8_192), 32);
-        assert_eq!(fat_tree_arity(65_536), 64);
+        for (hosts, radix) in [(1_024, 16), (8_192, 32), (65_536, 64)] {
+            assert_eq!(FatTree::new(hosts).radix(), radix);
+        }
     }
 
     /// Every route of every shape arrives, also where the last pod or switch is partly filled.
@@ -204,6 +290,7 @@ mod tests {
             uplink_rate: Rate::from_gbps(400),
             spines,
             oversubscription: Ratio::new(2, 1),
+            bundle: 1,
         };
         check(&leaf_spine(&shape(32, 8, Some(3)), &common()).unwrap());
         check(&leaf_spine(&shape(30, 8, None), &common()).unwrap());
@@ -220,6 +307,7 @@ mod tests {
             uplink_rate: Rate::from_gbps(400),
             spines: None,
             oversubscription: Ratio::new(2, 1),
+            bundle: 1,
         };
         assert_eq!(tiers(&leaf_spine(&shape, &common()).unwrap()), [8, 4]);
         shape.oversubscription = Ratio::new(3, 1);

@@ -24,7 +24,9 @@ const ALL_PAIRS: u32 = 300;
 pub fn arrives(graph: &Graph) -> Result<(), String> {
     let neighbours = neighbours(graph);
     let stride = (graph.hosts / ALL_PAIRS).max(1) as usize;
-    let longest = 2 * graph.tier_names.len() + 2;
+    // Twice the longest way of a direct network, whose tiers say nothing.
+    let direct = graph.shape.as_ref().and_then(|shape| shape.hops.iter().max());
+    let longest = 2 * graph.tier_names.len() + 2 + direct.map_or(0, |hops| usize::from(*hops));
     for dst in (0..graph.hosts).step_by(stride) {
         for src in (0..graph.hosts).step_by(stride).filter(|src| *src != dst) {
             let mut front = vec![NodeId(src)];
@@ -64,13 +66,17 @@ fn step(
     for node in front {
         let ports = &neighbours[node.index()];
         match graph.switch(*node) {
-            None if ports.len() != 1 => {
-                return Err(format!("host {node} has {} links; expected one", ports.len()));
-            }
-            None => next.extend(ports),
-            Some(switch) => {
-                let (first, count) = switch.route.towards(dst);
-                let found = ports.get(usize::from(first)..usize::from(first + count));
+            None if ports.is_empty() => return Err(format!("host {node} has no link")),
+            None => next.extend(
+                graph.host_ports(HostId(node.0), dst).filter_map(|p| ports.get(usize::from(p))),
+            ),
+            Some(_) => {
+                let found: Option<Vec<NodeId>> = graph
+                    .towards(*node, dst)
+                    .to_vec()
+                    .into_iter()
+                    .map(|port| ports.get(usize::from(port)).copied())
+                    .collect();
                 let Some(found) = found.filter(|found| !found.is_empty()) else {
                     return Err(format!("{} has no route to host {dst}", graph.name(*node)));
                 };

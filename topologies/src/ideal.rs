@@ -38,10 +38,10 @@ impl<'a> Ideal<'a> {
         let mut node = NodeId(src.0);
         while node.0 != dst.0 {
             let port = match self.graph.switch(node) {
-                None => 0,
+                None => self.graph.host_ports(HostId(node.0), dst).start as usize,
                 Some(switch) => {
                     latency = latency + switch.latency;
-                    usize::from(switch.route.towards(dst).0)
+                    usize::from(self.graph.towards(node, dst).nth(0))
                 }
             };
             let link = self.links[node.index()][port];

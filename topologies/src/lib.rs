@@ -3,16 +3,22 @@
 //! Pure: importers take text, not files.
 //!
 //! # Map of the code
-//! - [`clos`]: trees of one to three tiers; [`build`]: fat tree, leaf-spine, single switch, dumbbell
-//! - [`htsim_topo`]: the reference simulator's `.topo` files; [`ns3_topo`]: those of the HPCC authors' model
+//! - Trees: [`clos`] of one to three tiers; [`build`]: fat tree, leaf-spine, single switch, dumbbell; [`rails`];
+//!   what is done to them: [`planes`], [`buildings`], [`scale_up`]
+//! - [`direct`]: dragonfly, HyperX, torus, slim fly; [`routes`]: tables of shortest ways
+//! - Files: [`htsim_topo`]: the reference simulator's `.topo`; [`ns3_topo`]: those of the HPCC
+//!   authors' model and SimAI; [`wiring`]: what they have in common
 //! - [`properties`]: diameter, base round trip; [`ideal`]: what slowdowns are measured against;
-//!   [`check`]: every route arrives
+//!   [`check`]: every route arrives; [`channels`]: none waits for itself
 //! - [`partition`]: nodes to shards; [`placement`]: ranks to hosts; [`links`]: links by name
 //! - [`text`]: positions in files and nearest words, for errors
 
 pub mod build;
+pub mod buildings;
+pub mod channels;
 pub mod check;
 pub mod clos;
+pub mod direct;
 pub mod error;
 pub mod htsim_topo;
 pub mod ideal;
@@ -20,5 +26,10 @@ pub mod links;
 pub mod ns3_topo;
 pub mod partition;
 pub mod placement;
+pub mod planes;
 pub mod properties;
+pub mod rails;
+pub mod routes;
+pub mod scale_up;
 pub mod text;
+pub mod wiring;

@@ -15,7 +15,7 @@ pub fn between(graph: &Graph, a: NodeId, b: NodeId) -> Vec<LinkId> {
 /// The first `count` links between the two topmost tiers, counted from the first switch below the top:
 /// those whose downward direction the reference simulator degrades (`htsim-profile.md`).
 pub fn core_links(graph: &Graph, count: usize) -> Vec<LinkId> {
-    let top = graph.tier_names.len().saturating_sub(1) as u8;
+    let top = graph.top_tier();
     let leads_up = |(_, link): &(usize, &fabric::graph::Link)| {
         graph.switch(link.b).is_some_and(|switch| switch.tier == top)
             && graph.switch(link.a).is_some_and(|switch| switch.tier < top)

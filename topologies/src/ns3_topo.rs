@@ -1,41 +1,35 @@
-//! Topology files of the HPCC authors' ns-3 model (`formats.md`): nodes, switches, links.
+//! Topology files of the HPCC authors' ns-3 model and of SimAI (`formats.md`): nodes, switches, links.
 //!
-//! Line 1 counts nodes, switches and links; line 2 lists the switches; then comes a link a line:
-//! `A B RATE DELAY ERROR`. Nodes that are not switches are hosts, numbered in their order.
+//! Line 1 counts nodes, switches and links, and in SimAI's form servers' accelerators and their switches too:
+//! `NODES ACCELERATORS INNER SWITCHES LINKS TYPE`. Line 2 lists the switches (SimAI: those within servers first); then comes
+//! a link a line: `A B RATE DELAY ERROR`. Nodes that are not switches are hosts, numbered in their order.
 //!
-//! The file knows no tiers and no routes. Tiers follow from the distance to the hosts, and routes go up,
-//! then down, which in trees of tiers are the shortest paths that the model takes. Other shapes are
-//! refused.
+//! The file knows no tiers and no routes: see [`crate::wiring`].
 
-use std::collections::BTreeMap;
+use fabric::graph::Graph;
+use fabric::units::{parse_rate, parse_span};
 
-use fabric::graph::{Graph, Link, RouteRule, Switch};
-use fabric::ids::NodeId;
-use fabric::units::{Rate, Span, parse_rate, parse_span};
-
-use crate::check::arrives;
 use crate::text::{TextError, Word, words};
-
-/// What switches of each tier are called, by the number of tiers.
-const NAMES: [&[&str]; 3] = [&["switch"], &["leaf", "spine"], &["leaf", "agg", "core"]];
+use crate::wiring::{Wire, Wiring};
 
 /// Most nodes a file may have.
 const MOST_NODES: u64 = 16 << 20;
-
-/// A link with the nodes' numbers in the graph.
-#[derive(Clone, Copy)]
-struct Wire {
-    a: u32,
-    b: u32,
-    rate: Rate,
-    delay: Span,
-}
 
 /// Whether `text` looks like such a file: its first line is three or more numbers.
 pub fn is_one(text: &str) -> bool {
     let first = text.lines().map(|line| words(line, 1)).find(|line| !line.is_empty());
     first
         .is_some_and(|line| line.len() >= 3 && line[..3].iter().all(|word| word.number("").is_ok()))
+}
+
+/// The counts of the first line.
+struct Counts {
+    nodes: u64,
+    /// Switches within servers.
+    inner: u64,
+    /// All other switches.
+    switches: u64,
+    links: u64,
 }
 
 /// Reads a topology file.
@@ -47,63 +41,74 @@ pub fn parse(text: &str) -> Result<Graph, TextError> {
     let mut lines = text.lines().enumerate().map(|(number, line)| words(line, number + 1));
     let mut next = || lines.by_ref().find(|line| !line.is_empty());
     let head = next().ok_or_else(|| whole("the file is empty".to_owned()))?;
-    let [nodes, switches, links] = counts(&head)?;
-    let listed = if switches == 0 { Vec::new() } else { next().unwrap_or_default() };
-    if listed.len() as u64 != switches {
-        let message = format!("{switches} switches are announced, but {} listed", listed.len());
+    let counts = counts(&head)?;
+    let all = counts.inner + counts.switches;
+    let listed = if all == 0 { Vec::new() } else { next().unwrap_or_default() };
+    if listed.len() as u64 != all {
+        let message = format!("{all} switches are announced, but {} listed", listed.len());
         return Err(listed.first().map_or(whole(message.clone()), |w| TextError::at(w, message)));
     }
-    let number_of = renumber(nodes, &listed)?;
-    let hosts = (nodes - switches) as u32;
+    let (inner, outer) = listed.split_at(counts.inner as usize);
+    let number_of = renumber(counts.nodes, outer, inner)?;
     let mut wires = Vec::new();
     for line in std::iter::from_fn(next) {
         wires.push(wire(&line, &number_of)?);
     }
-    if wires.len() as u64 != links {
-        return Err(whole(format!("{links} links are announced, but {} listed", wires.len())));
+    if wires.len() as u64 != counts.links {
+        let message = format!("{} links are announced, but {} listed", counts.links, wires.len());
+        return Err(whole(message));
     }
-    graph(hosts, nodes as u32, wires).map_err(whole)
+    let (nodes, inner) = (counts.nodes as u32, counts.inner as u32);
+    let hosts = nodes - all as u32;
+    Wiring { hosts, nodes, inner, wires }.build().map_err(whole)
 }
 
-/// The three counts of the first line.
-fn counts(line: &[Word<'_>]) -> Result<[u64; 3], TextError> {
-    let [nodes, switches, links] = line else {
-        let message = format!(
-            "the first line has {} words; expected three: nodes, switches and links",
-            line.len()
-        );
-        return Err(TextError::at(&line[0], message));
+/// The first line.
+fn counts(line: &[Word<'_>]) -> Result<Counts, TextError> {
+    let (nodes, inner, switches, links) = match line {
+        [nodes, switches, links] => (nodes, None, switches, links),
+        [nodes, _, inner, switches, links, _] => (nodes, Some(inner), switches, links),
+        _ => {
+            let message = format!(
+                "the first line has {} words; expected three: nodes, switches and links; or six, SimAI's form",
+                line.len()
+            );
+            return Err(TextError::at(&line[0], message));
+        }
     };
     let count = nodes.number("the number of nodes")?;
     if !(2..=MOST_NODES).contains(&count) {
         let message = format!("the number of nodes is {count}; expected 2 to {MOST_NODES}");
         return Err(TextError::at(nodes, message));
     }
+    let inner = inner.map_or(Ok(0), |inner| inner.number("the number of switches in servers"))?;
     let of = switches.number("the number of switches")?;
-    if of + 2 > count {
-        let message = format!("{of} of {count} nodes are switches; expected two hosts at least");
+    if inner.saturating_add(of).saturating_add(2) > count {
+        let message =
+            format!("{} of {count} nodes are switches; expected two hosts at least", inner + of);
         return Err(TextError::at(switches, message));
     }
-    Ok([count, of, links.number("the number of links")?])
+    let links = links.number("the number of links")?;
+    Ok(Counts { nodes: count, inner, switches: of, links })
 }
 
-/// The graph's number of each node of the file: hosts first.
-fn renumber(nodes: u64, switches: &[Word<'_>]) -> Result<Vec<u32>, TextError> {
-    let mut is_switch = vec![false; nodes as usize];
-    for word in switches {
+/// The graph's number of each node of the file: hosts first, switches within servers last.
+fn renumber(nodes: u64, outer: &[Word<'_>], inner: &[Word<'_>]) -> Result<Vec<u32>, TextError> {
+    let mut kind = vec![0; nodes as usize];
+    for (word, which) in outer.iter().map(|w| (w, 1)).chain(inner.iter().map(|w| (w, 2))) {
         let number = node(word, nodes)?;
-        if std::mem::replace(&mut is_switch[number], true) {
+        if std::mem::replace(&mut kind[number], which) != 0 {
             return Err(TextError::at(word, format!("switch {number} is listed twice")));
         }
     }
-    let hosts = is_switch.iter().filter(|is| !**is).count() as u32;
-    let mut next = [0, hosts];
-    let number = |is: &bool| {
-        let place = &mut next[usize::from(*is)];
+    let hosts = nodes as u32 - (outer.len() + inner.len()) as u32;
+    let mut next = [0, hosts, hosts + outer.len() as u32];
+    let number = |kind: &usize| {
+        let place = &mut next[*kind];
         *place += 1;
         *place - 1
     };
-    Ok(is_switch.iter().map(number).collect())
+    Ok(kind.iter().map(number).collect())
 }
 
 fn node(word: &Word<'_>, nodes: u64) -> Result<usize, TextError> {
@@ -140,117 +145,15 @@ fn wire(line: &[Word<'_>], number_of: &[u32]) -> Result<Wire, TextError> {
     })
 }
 
-/// The graph of the links, with tiers and routes.
-fn graph(hosts: u32, nodes: u32, mut wires: Vec<Wire>) -> Result<Graph, String> {
-    let tiers = tiers(hosts, nodes, &wires)?;
-    let tier = |node: u32| tiers[node as usize];
-    for wire in &mut wires {
-        if (tier(wire.a), wire.a) > (tier(wire.b), wire.b) {
-            std::mem::swap(&mut wire.a, &mut wire.b);
-        }
-    }
-    // Ports follow the order of links: down before up, children and parents by number.
-    wires.sort_by_key(|wire| (tier(wire.a), wire.a, wire.b));
-    let top = tiers.iter().copied().max().unwrap_or(0);
-    let Some(names) = NAMES.get(usize::from(top).wrapping_sub(1)) else {
-        return Err(format!("the switches have {top} tiers; expected 1 to 3"));
-    };
-    let mut counts = BTreeMap::new();
-    let rules = rules(hosts, nodes, &tiers, &wires)?;
-    let switches = rules.into_iter().zip(hosts..nodes).map(|(route, node)| {
-        let index = counts.entry(tier(node)).or_insert(0);
-        *index += 1;
-        Switch { tier: tier(node) - 1, index: *index - 1, latency: Span::ZERO, route }
-    });
-    let graph = Graph {
-        hosts,
-        switches: switches.collect(),
-        links: wires
-            .iter()
-            .map(|wire| Link {
-                a: NodeId(wire.a),
-                b: NodeId(wire.b),
-                rate: wire.rate,
-                delay: wire.delay,
-            })
-            .collect(),
-        tier_names: names.to_vec(),
-    };
-    arrives(&graph).map_err(|problem| {
-        format!("the wiring is no tree of tiers with equal branches: {problem}")
-    })?;
-    Ok(graph)
-}
-
-/// The tier of each node: 0 for hosts, else its distance to the nearest host.
-fn tiers(hosts: u32, nodes: u32, wires: &[Wire]) -> Result<Vec<u8>, String> {
-    const FAR: u8 = u8::MAX;
-    let mut tiers = vec![FAR; nodes as usize];
-    tiers[..hosts as usize].fill(0);
-    for distance in 1..FAR {
-        let mut found = false;
-        for wire in wires {
-            for (near, far) in [(wire.a, wire.b), (wire.b, wire.a)] {
-                if tiers[near as usize] == distance - 1 && tiers[far as usize] == FAR {
-                    tiers[far as usize] = distance;
-                    found = true;
-                }
-            }
-        }
-        if !found {
-            break;
-        }
-    }
-    match tiers.iter().position(|tier| *tier == FAR) {
-        Some(node) => Err(format!("node {node} (hosts counted first) is joined to no host")),
-        None => Ok(tiers),
-    }
-}
-
-/// The routing rule of each switch, from the hosts below each of its neighbours.
-fn rules(hosts: u32, nodes: u32, tiers: &[u8], wires: &[Wire]) -> Result<Vec<RouteRule>, String> {
-    // First host below and one after the last; hosts are below themselves.
-    let mut below: Vec<(u32, u32)> = (0..nodes).map(|node| (node, node + 1)).collect();
-    below[hosts as usize..].fill((u32::MAX, 0));
-    let mut children: Vec<Vec<(u32, u32)>> = vec![Vec::new(); nodes as usize];
-    let mut ups = vec![0u16; nodes as usize];
-    // Sorted by tier: what is below a node is known before the node is a child.
-    for wire in wires {
-        let (low, high) = (wire.a as usize, wire.b as usize);
-        ups[low] += 1;
-        if tiers[low] == tiers[high] {
-            ups[high] += 1;
-            continue;
-        }
-        let child = below[low];
-        children[high].push(child);
-        below[high] = (below[high].0.min(child.0), below[high].1.max(child.1));
-    }
-    let rule = |node: u32| {
-        let (first, end) = below[node as usize];
-        let children = &children[node as usize];
-        let each = children.first().map_or(0, |(first, end)| end - first);
-        let bundle = children.iter().take_while(|child| **child == children[0]).count();
-        if each == 0 {
-            return Err(format!("switch {} has nothing below it", node - hosts));
-        }
-        Ok(RouteRule::UpDown {
-            first_host: first,
-            host_count: end - first,
-            hosts_per_child: each,
-            down_base: 0,
-            bundle: bundle as u16,
-            up_base: children.len() as u16,
-            up_count: ups[node as usize],
-        })
-    };
-    (hosts..nodes).map(rule).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channels::deadlock_free;
     use crate::properties::Diameter;
+    use fabric::graph::ScaleUp;
+    use fabric::ids::{HostId, NodeId};
+    use fabric::shape::Paths;
+    use fabric::units::Rate;
 
     const STAR: &str =
         "4 1 3\n3\n0 3 100Gbps 1000ns 0\n1 3 100Gbps 0.001ms 0.0\n2 3 100Gbps 1us 0\n";
@@ -299,18 +202,37 @@ mod tests {
             ("100Gbps", "100Gb", "3:5: `100Gb` has the unit `Gb`; allowed are"),
             ("1us 0", "1us 0.01", "5:17: the link's error rate is `0.01`; expected 0"),
             ("2 3 ", "2 2 ", "5:3: the link leads back to its own node"),
-            (
-                "2 3 ",
-                "1 3 ",
-                "0:0: the wiring is no tree of tiers with equal branches: host 1 has 2",
-            ),
+            ("2 3 ", "1 3 ", "0:0: host 2 has no link"),
             ("4 1 3", "4 1 4", "0:0: 4 links are announced, but 3 listed"),
         ] {
             let found = error(&STAR.replacen(from, to, 1));
             assert!(found.starts_with(expected), "{found}");
         }
+    }
+
+    /// A wiring that is no tree, here a ring, has tables of shortest ways: across, there are two.
+    #[test]
+    fn a_ring_of_switches_has_tables() {
         let ring = "8 4 8\n4 5 6 7\n0 4 1Gbps 1us 0\n1 5 1Gbps 1us 0\n2 6 1Gbps 1us 0\n\
             3 7 1Gbps 1us 0\n4 5 1Gbps 1us 0\n5 6 1Gbps 1us 0\n6 7 1Gbps 1us 0\n7 4 1Gbps 1us 0\n";
-        assert!(error(ring).starts_with("0:0: the wiring is no tree of tiers"), "{}", error(ring));
+        let graph = parse(ring).unwrap();
+        let towards = |dst| graph.towards(NodeId(4), HostId(dst)).count();
+        assert_eq!([0, 1, 2, 3].map(towards), [1, 1, 2, 1]);
+        assert!(deadlock_free(&graph, Paths::Minimal).is_err());
+    }
+
+    /// SimAI's form: servers of two accelerators with a switch of their own, each joined to two ToRs.
+    #[test]
+    fn servers_have_switches_of_their_own() {
+        let text = "8 2 2 2 12 H100\n4 5 6 7\n0 4 2880Gbps 25ns 0\n1 4 2880Gbps 25ns 0\n\
+            2 5 2880Gbps 25ns 0\n3 5 2880Gbps 25ns 0\n0 6 200Gbps 500ns 0\n0 7 200Gbps 500ns 0\n\
+            1 6 200Gbps 500ns 0\n1 7 200Gbps 500ns 0\n2 6 200Gbps 500ns 0\n2 7 200Gbps 500ns 0\n\
+            3 6 200Gbps 500ns 0\n3 7 200Gbps 500ns 0\n";
+        let graph = parse(text).unwrap();
+        assert_eq!(graph.scale_up, Some(ScaleUp { domain: 2, first_port: 2 }));
+        assert_eq!(graph.host_ports(HostId(0), HostId(2)), 0..2);
+        assert_eq!(graph.links[0].rate, Rate::from_gbps(200));
+        let wrong = text.replace("1 4 2880", "2 4 2880").replace("2 5 2880", "1 5 2880");
+        assert!(error(&wrong).contains("no whole domain of 2"), "{}", error(&wrong));
     }
 }

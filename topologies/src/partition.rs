@@ -38,13 +38,14 @@ fn in_runs(graph: &Graph, shards: u32) -> Vec<u32> {
     let mut shard_of: Vec<u32> = (0..graph.hosts).map(home).collect();
     let tops = graph.switches.iter().filter(|switch| covers_all(graph, &switch.route)).count();
     let mut top = 0;
-    for switch in &graph.switches {
-        let RouteRule::UpDown { first_host, .. } = switch.route;
+    for (place, switch) in graph.switches.iter().enumerate() {
         if covers_all(graph, &switch.route) {
             shard_of.push(run(top, tops as u64, shards));
             top += 1;
+        } else if switch.route.span().is_empty() {
+            shard_of.push(run(place as u64, graph.switches.len() as u64, shards));
         } else {
-            shard_of.push(home(first_host));
+            shard_of.push(home(switch.route.span().start));
         }
     }
     shard_of
@@ -119,8 +120,7 @@ fn packed(islands: &[u32], ranks: u32) -> Option<Vec<u32>> {
 }
 
 fn covers_all(graph: &Graph, route: &RouteRule) -> bool {
-    let RouteRule::UpDown { host_count, .. } = *route;
-    host_count == graph.hosts
+    route.span().len() == graph.hosts as usize
 }
 
 /// Renumbers the shards, in order, so that none is without nodes.

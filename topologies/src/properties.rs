@@ -22,7 +22,7 @@ impl Diameter {
     /// tried are the last host and the first hosts outside of host 0's own switches.
     pub fn of(graph: &Graph) -> Diameter {
         let neighbours = neighbours(graph);
-        let ends = [graph.hosts - 1, graph.hosts / 2];
+        let ends = [graph.hosts - 1, graph.hosts / 2, farthest(graph)];
         let ways = ends.into_iter().filter(|end| *end > 0).map(|end| way(graph, &neighbours, end));
         let latency = |links: &Vec<(Link, NodeId)>| -> Span {
             let switches = links.iter().filter_map(|(_, to)| graph.switch(*to));
@@ -49,6 +49,18 @@ impl Diameter {
 }
 
 impl Diameter {
+    /// The same by way of another region: all between the two switches next to the hosts twice.
+    pub fn by_another_region(&self) -> Diameter {
+        let Some(between) = self.links.get(1..self.links.len() - 1) else { return self.clone() };
+        let ends: Span =
+            [self.links.first(), self.links.last()].iter().flatten().map(|l| l.delay).sum();
+        let mut links = self.links.clone();
+        links.splice(1..1, between.iter().copied());
+        Diameter { links, latency: self.latency * 2 - ends }
+    }
+}
+
+impl Diameter {
     /// Twice the latency there and the serialisation of `bytes` one way: the round trip that the HPCC
     /// authors' model sets windows by (`ns3-rdma-profile.md`).
     pub fn one_way_rtt(&self, bytes: u64) -> Span {
@@ -60,7 +72,9 @@ impl Diameter {
 pub fn oversubscription(graph: &Graph) -> f64 {
     let hosts = graph.hosts as usize;
     let mut bandwidth = vec![(0u64, 0u64); graph.switches.len()];
-    for link in &graph.links {
+    let tier = |node: NodeId| graph.switch(node).map_or(0, |switch| switch.tier + 1);
+    // In direct networks there is no above; the switches within domains have none.
+    for link in graph.links.iter().filter(|link| tier(link.a) < tier(link.b)) {
         let rate = link.rate.bits_per_second();
         if let Some(lower) = link.a.index().checked_sub(hosts) {
             bandwidth[lower].1 += rate;
@@ -73,12 +87,25 @@ pub fn oversubscription(graph: &Graph) -> f64 {
     ratios.map(|(down, up)| *down as f64 / *up as f64).fold(1.0, f64::max)
 }
 
+/// In a direct network the host farthest from host 0; else host 0.
+fn farthest(graph: &Graph) -> u32 {
+    let (Some(shape), Some(table)) = (&graph.shape, graph.tables.first()) else { return 0 };
+    let count = shape.destinations as usize;
+    let own = table.destination_of(HostId(0)) as usize;
+    let hops = &shape.hops[own * count..(own + 1) * count];
+    let most = (0..count).max_by_key(|place| hops[*place]).unwrap_or(0) as u32;
+    (0..graph.hosts).find(|host| table.destination_of(HostId(*host)) == most).unwrap_or(0)
+}
+
 /// The links from host 0 to `end`, each with the node it leads to.
 fn way(graph: &Graph, neighbours: &[Vec<NodeId>], end: u32) -> Vec<(Link, NodeId)> {
     let mut at = NodeId(0);
     let mut links = Vec::new();
     while at != NodeId(end) {
-        let port = graph.switch(at).map_or(0, |switch| switch.route.towards(HostId(end)).0);
+        let port = match graph.switch(at) {
+            None => 0,
+            Some(_) => graph.towards(at, HostId(end)).nth(0),
+        };
         let to = neighbours[at.index()][usize::from(port)];
         let joins = |link: &&Link| (link.a, link.b) == (at, to) || (link.a, link.b) == (to, at);
         let link = graph.links.iter().find(joins).expect("neighbours share a link");
@@ -109,6 +136,7 @@ mod tests {
             spines: Some(8),
             uplink_rate: common.link_rate,
             oversubscription: fabric::units::Ratio::ONE,
+            bundle: 1,
         };
         assert_eq!(oversubscription(&leaf_spine(&shape, &common).unwrap()), 2.0);
     }

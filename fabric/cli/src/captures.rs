@@ -21,7 +21,10 @@ pub struct CaptureSet {
     pub record: CaptureRecord,
     /// The captured ports, in the order of their numbers.
     ports: Vec<(u32, Interface)>,
+    /// Those within domains.
+    inner: Vec<u32>,
     protocol: Protocol,
+    inner_protocol: Option<Protocol>,
     /// Bytes kept of a frame.
     snap: usize,
 }
@@ -50,7 +53,14 @@ impl CaptureSet {
             };
             (port.0, interface)
         });
+        let is_inner = |node| graph.switch(node).is_some_and(|s| s.tier > graph.top_tier());
+        let inner = capture.ports.iter().filter(|port| {
+            let (node, peer, _) = fabric::layout::ends_of(graph, **port);
+            is_inner(node) || is_inner(peer)
+        });
         Some(CaptureSet {
+            inner: inner.map(|port| port.0).collect(),
+            inner_protocol: prepared.behaviour.scale_up.as_ref().map(|inner| inner.protocol()),
             variant: variant.to_owned(),
             workload: workload.to_owned(),
             record,
@@ -95,7 +105,11 @@ pub fn write(sets: &[&CaptureSet], path: &Path) -> Result<(), UserError> {
     let mut first = 0;
     for set in sets {
         for captured in &set.record.frames {
-            let Some(bytes) = set.protocol.frame(&captured.packet) else { continue };
+            let protocol = match &set.inner_protocol {
+                Some(protocol) if set.inner.contains(&captured.port.0) => protocol,
+                _ => &set.protocol,
+            };
+            let Some(bytes) = protocol.frame(&captured.packet) else { continue };
             let place = set.ports.binary_search_by_key(&captured.port.0, |(port, _)| *port);
             let frame = Frame {
                 interface: first + place.expect("only captured ports have frames") as u32,

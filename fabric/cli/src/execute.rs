@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fabric::assemble::{Extent, Parts, assemble};
+use fabric::assemble::{Extent, Network, Parts, assemble};
 use fabric::engine::ranks::Ranks;
 use fabric::probe::{MessageRecord, RunRecord};
 use fabric::run::Run;
@@ -29,6 +29,7 @@ use crate::error::UserError;
 use crate::forecast;
 use crate::play::{Part, Played, play};
 use crate::prepare::Prepared;
+use crate::prepare::behaviour::Behaviour;
 use crate::scenario::model::{Scenario, Variant, Workload};
 use crate::together;
 
@@ -307,11 +308,14 @@ pub fn assembled(
 ) -> Result<Run<AnyEndpoint, AnyProgram>, UserError> {
     let graph = &prepared.graph;
     let shard_of = partition(graph, cut.shards, cut.ranks, &programs.couplings);
-    let transport = &prepared.behaviour.transport;
+    let Behaviour { transport, scale_up, .. } = &prepared.behaviour;
     let run = assemble(Parts {
         graph,
         config: &prepared.behaviour.fabric,
-        endpoint: &|host| transport.endpoint(host, seed),
+        endpoint: &|host, network| match (network, scale_up) {
+            (Network::ScaleUp, Some(inner)) => inner.endpoint(host, seed),
+            _ => transport.endpoint(host, seed),
+        },
         programs: programs.programs,
         couplings: &programs.couplings,
         shard_of: &shard_of,

@@ -1,8 +1,9 @@
 //! The builder of shards: each by itself, so that threads may build several at once.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use crate::assemble::{Parts, latency_into};
+use crate::assemble::{Network, Parts, latency_into};
 use crate::capture::Capture;
 use crate::config::{Buffer, FabricConfig};
 use crate::endpoint::Endpoint;
@@ -14,7 +15,8 @@ use crate::ids::{HostId, NodeId, PortId};
 use crate::layout::Layout;
 use crate::link::{FrameErrors, cells, llr_answer};
 use crate::net::credit::Credits;
-use crate::net::host::Host;
+use crate::net::host::{Host, Inner, Nic};
+use crate::net::indirect::Indirect;
 use crate::net::link::{self, LinkLayer};
 use crate::net::llr::Llr;
 use crate::net::outlet::{Outlet, Peer};
@@ -27,6 +29,8 @@ use crate::net::tap::Taps;
 use crate::net::watchdog::Watchdog;
 use crate::program::Program;
 use crate::rng::{Purpose, Stream, key};
+use crate::shape::Paths;
+use crate::table::Table;
 use crate::units::{Rate, Span, Time};
 
 /// Port profiles without repetition.
@@ -57,7 +61,7 @@ pub(super) struct Builder<'a, E> {
     pub(super) graph: &'a Graph,
     pub(super) config: &'a FabricConfig,
     pub(super) layout: &'a Layout,
-    endpoint: &'a (dyn Fn(HostId) -> E + Sync),
+    endpoint: &'a (dyn Fn(HostId, Network) -> E + Sync),
     shard_of: &'a [u32],
     capture: Option<&'a Capture>,
     seed: u64,
@@ -271,7 +275,7 @@ impl<'a, E: Endpoint> Builder<'a, E> {
                 shard.groups[group as usize].push(local);
                 shard.group_nodes.insert(host, local);
             }
-            shard.hosts.push(Host::new(host, (self.endpoint)(host), program, group));
+            shard.hosts.push(self.host(host, program, group));
             Role::Host(shard.hosts.len() as u32 - 1)
         } else {
             let switch = self.switch(node)?;
@@ -280,6 +284,19 @@ impl<'a, E: Endpoint> Builder<'a, E> {
         };
         shard.nodes.push(Node { role, first, ports: count });
         Ok(())
+    }
+
+    fn host<P: Program>(&self, host: HostId, program: P, group: Option<u32>) -> Host<E, P> {
+        let inner = self.graph.scale_up.map(|scale_up| {
+            let first = host.0 - host.0 % scale_up.domain;
+            Inner {
+                nic: Nic::new((self.endpoint)(host, Network::ScaleUp)),
+                first_port: usize::from(scale_up.first_port),
+                hosts: first..first + scale_up.domain,
+            }
+        });
+        let nic = Nic::new((self.endpoint)(host, Network::ScaleOut));
+        Host::new(host, nic, inner, program, group)
     }
 
     /// Telemetry on the ports of `node` from place `first` on: switches write it, hosts send and take it.
@@ -372,11 +389,51 @@ impl<'a, E: Endpoint> Builder<'a, E> {
         };
         let watchdog =
             watchdog.map(|config| Watchdog::new(config, self.layout.ports_of(node).len()));
-        let shared = guard.map(|guard| Box::new(SharedState::new(guard, retry, watchdog)));
+        let channels = self.uses_channels();
+        let shared =
+            guard.map(|guard| Box::new(SharedState::new(guard, retry, watchdog, channels)));
         let routing = (&self.config.routing, self.seed, node.0);
         let mut switch = Switch::new(spec.route, salt, shared, retry, routing);
+        if let Some(table) = self.graph.tables.get((node.0 - self.graph.hosts) as usize) {
+            let indirect = self.indirect(node, table);
+            let ups = self.layout.ports_of(node).len() as u16;
+            switch.set_table(Arc::clone(table), indirect, routing, ups);
+        }
         self.pin(node, &mut switch);
         Ok(switch)
+    }
+
+    /// Whether lossless traffic changes its class on the way.
+    fn uses_channels(&self) -> bool {
+        let shape = self.graph.shape.as_ref();
+        let needed = shape.map(|shape| shape.channels.needed(self.config.routing.paths));
+        self.lossless() != 0 && needed.is_some_and(|needed| needed > 1)
+    }
+
+    /// What a switch does besides its table, if its shape asks for anything.
+    fn indirect(&self, node: NodeId, table: &Arc<Table>) -> Option<Box<Indirect>> {
+        let shape = self.graph.shape.as_ref()?;
+        let (paths, channels) = (self.config.routing.paths, self.uses_channels());
+        if paths == Paths::Minimal && !channels {
+            return None;
+        }
+        let kind = |port: u32| {
+            let peer = self.layout.node[self.layout.peer[port as usize] as usize];
+            let link = self.layout.link[port as usize] as usize;
+            (peer.0 >= self.graph.hosts).then(|| shape.kinds[link])
+        };
+        let place = (node.0 - self.graph.hosts) as usize;
+        let below = self.graph.switches[place].route.span();
+        Some(Box::new(Indirect {
+            paths,
+            shape: Arc::clone(shape),
+            table: Arc::clone(table),
+            region: shape.region_of[place],
+            kinds: self.layout.ports_of(node).map(kind).collect(),
+            common: Salt(key(self.seed, 0, Purpose::Detour)),
+            channels,
+            own: (!below.is_empty()).then_some(HostId(below.start)),
+        }))
     }
 
     /// Pins the packets of this switch that do not choose.

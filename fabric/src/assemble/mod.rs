@@ -15,10 +15,11 @@ use crate::engine::window::Paces;
 use crate::error::AssembleError;
 use crate::fault::{Fault, SwitchFault};
 use crate::graph::{Graph, Link};
-use crate::ids::{HostId, NodeId};
+use crate::ids::{Class, HostId, NodeId};
 use crate::layout::Layout;
 use crate::net::buffer::{Mmu, headroom};
 use crate::net::switch::{MAX_PORTS, MAX_WINDOW};
+use crate::packet::PORTS_WITH_CHANNELS;
 use crate::program::Program;
 use crate::run::Run;
 use crate::units::{Rate, Span};
@@ -31,8 +32,8 @@ pub struct Parts<'a, E, P> {
     pub graph: &'a Graph,
     /// How its elements behave.
     pub config: &'a FabricConfig,
-    /// Makes the transport of a host; called once for each host of this rank.
-    pub endpoint: &'a (dyn Fn(HostId) -> E + Sync),
+    /// Makes the transport of a host in a network; called once for each NIC of the hosts of this rank.
+    pub endpoint: &'a (dyn Fn(HostId, Network) -> E + Sync),
     /// A program for every host.
     pub programs: Vec<P>,
     /// Hosts whose programs signal each other, group by group.
@@ -49,6 +50,15 @@ pub struct Parts<'a, E, P> {
     pub seed: u64,
     /// The part of the fabric that is built.
     pub extent: Extent,
+}
+
+/// Which of the networks that a host may be in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Network {
+    /// The one that joins all hosts.
+    ScaleOut,
+    /// The one within a domain.
+    ScaleUp,
 }
 
 /// Which part of a fabric is built, and by how many threads.
@@ -174,6 +184,35 @@ fn check_buffers(
     switches.map(|node| layout.mmu(graph, config, node)).try_for_each(|mmu| mmu.map(drop))
 }
 
+/// Lossless traffic has as many virtual channels as it needs to be free of deadlock.
+fn check_channels(
+    graph: &Graph,
+    config: &FabricConfig,
+    layout: &Layout,
+) -> Result<(), AssembleError> {
+    let Some(shape) = &graph.shape else { return Ok(()) };
+    let needed = shape.channels.needed(config.routing.paths);
+    if needed == 1 || !config.classes.iter().any(|class| class.lossless) {
+        return Ok(());
+    }
+    let given = config.classes.len() as u32 - u32::from(Class::DATA.0);
+    if needed > given {
+        return Err(AssembleError::TooFewChannels { needed, given });
+    }
+    if matches!(config.buffer, Buffer::Credits(_)) {
+        return Err(AssembleError::CreditsWithChannels);
+    }
+    let switches = (graph.hosts..graph.nodes()).map(NodeId);
+    for node in switches {
+        let ports = layout.ports_of(node).len();
+        if ports > PORTS_WITH_CHANNELS {
+            let (node, most) = (graph.name(node), PORTS_WITH_CHANNELS);
+            return Err(AssembleError::TooManyPorts { node, ports, most });
+        }
+    }
+    Ok(())
+}
+
 /// Checks what [`assemble`] would refuse, without building anything.
 ///
 /// # Errors
@@ -183,6 +222,7 @@ pub fn validate(graph: &Graph, config: &FabricConfig) -> Result<(), AssembleErro
     check(graph, &layout)?;
     lookahead(graph, config)?;
     check_credits(config)?;
+    check_channels(graph, config, &layout)?;
     check_buffers(graph, config, &layout)
 }
 
@@ -202,6 +242,7 @@ pub fn assemble<E: Endpoint, P: Program>(
     check(parts.graph, &layout)?;
     let lookahead = lookahead(parts.graph, parts.config)?;
     check_credits(parts.config)?;
+    check_channels(parts.graph, parts.config, &layout)?;
     check_buffers(parts.graph, parts.config, &layout)?;
     let shards = parts.shard_of.iter().max().map_or(1, |most| *most as usize + 1);
     let split = Split::new(shards, parts.extent.rank, parts.extent.ranks);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detour::Detour;
 use crate::endpoint::Endpoint;
 use crate::fault::Change;
 use crate::ids::HostId;
@@ -17,6 +16,7 @@ use crate::net::profile::PortProfile;
 use crate::net::shared::Guard;
 use crate::net::switch::{Ports, Scratch, Switch, gate};
 use crate::program::Program;
+use crate::table::Table;
 use crate::units::Time;
 
 /// What a node is, by index into the shard's tables.
@@ -56,7 +56,7 @@ pub(crate) enum NodeFault {
     /// The switch fails: what stands in its queues is lost.
     Fail(Time),
     /// The switch's routes change; `None`: back to its rule.
-    Route(Time, Option<Arc<Detour>>),
+    Route(Time, Option<Arc<Table>>),
 }
 
 impl NodeFault {

@@ -1,4 +1,4 @@
-//! A host: its NIC ports, its transport, and its program.
+//! A host: its NIC ports, its transport, and its program. Where a domain has a network of its own, a second NIC.
 //!
 //! The NIC pulls: whenever a port is free it asks the transport for a packet, so packets exist only
 //! once they are on the wire. A host's events are few and all its own (arrivals, port free, timers,
@@ -45,7 +45,10 @@ struct Lists {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Host<E, P> {
     pub(crate) id: HostId,
-    pub(crate) endpoint: E,
+    /// The NIC of the scale-out network.
+    pub(crate) nic: Nic<E>,
+    /// That of the domain's own network, if there is one.
+    pub(crate) inner: Option<Box<Inner<E>>>,
     pub(crate) program: P,
     pub(crate) counters: EndpointCounters,
     /// Coupling group, if its program signals other hosts.
@@ -54,39 +57,77 @@ pub(crate) struct Host<E, P> {
     pub(crate) log: Vec<Posted>,
     /// Every message received here.
     pub(crate) received: Vec<(MessageId, Time)>,
-    timers: Timers,
     /// Program wake-ups: time, order of asking, token.
     wakes: BinaryHeap<Reverse<(Time, u64, u32)>>,
     wakes_asked: u64,
-    /// When the transport asked to be polled again.
-    poll_at: Time,
     started: bool,
     /// Messages acknowledged since the last report.
     done: u64,
     #[serde(skip)]
     lists: Lists,
+}
+
+/// A transport with what its NIC keeps for it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Nic<E> {
+    pub(crate) endpoint: E,
+    timers: Timers,
+    /// When the transport asked to be polled again.
+    poll_at: Time,
     /// Records that came with the last packet, or that go with the next one.
     telemetry: Telemetry,
 }
 
+impl<E> Nic<E> {
+    pub(crate) fn new(endpoint: E) -> Nic<E> {
+        let (timers, telemetry) = (Timers::default(), Telemetry::default());
+        Nic { endpoint, timers, poll_at: Time::NEVER, telemetry }
+    }
+
+    fn next(&self) -> Time {
+        self.timers.next().min(self.poll_at)
+    }
+}
+
+/// The NIC of the network within a domain.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Inner<E> {
+    pub(crate) nic: Nic<E>,
+    /// Its first port; those before are the other NIC's.
+    pub(crate) first_port: usize,
+    /// The hosts of the domain.
+    pub(crate) hosts: std::ops::Range<u32>,
+}
+
+/// Which NIC of a host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Outer,
+    Inner,
+}
+
 impl<E: Endpoint, P: Program> Host<E, P> {
-    pub(crate) fn new(id: HostId, endpoint: E, program: P, group: Option<u32>) -> Host<E, P> {
+    pub(crate) fn new(
+        id: HostId,
+        nic: Nic<E>,
+        inner: Option<Inner<E>>,
+        program: P,
+        group: Option<u32>,
+    ) -> Host<E, P> {
         Host {
             id,
-            endpoint,
+            nic,
+            inner: inner.map(Box::new),
             program,
             counters: EndpointCounters::default(),
             group,
             log: Vec::new(),
             received: Vec::new(),
-            timers: Timers::default(),
             wakes: BinaryHeap::new(),
             wakes_asked: 0,
-            poll_at: Time::NEVER,
             started: false,
             done: 0,
             lists: Lists::default(),
-            telemetry: Telemetry::default(),
         }
     }
 
@@ -96,7 +137,8 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             return Time::ZERO;
         }
         let wake = self.wakes.peek().map_or(Time::NEVER, |entry| entry.0.0);
-        let own = self.timers.next().min(wake).min(self.poll_at);
+        let inner = self.inner.as_ref().map_or(Time::NEVER, |inner| inner.nic.next());
+        let own = self.nic.next().min(inner).min(wake);
         let ports = (0..node.ports.len())
             .map(|port| node.busy[port].min(outlet.head(node.first + port)))
             .min();
@@ -134,17 +176,51 @@ impl<E: Endpoint, P: Program> Host<E, P> {
                 self.on_arrival(port, node, outlet);
             }
         }
-        if self.poll_at <= now {
-            self.poll_at = Time::NEVER;
-        }
-        while self.timers.next() <= now
-            && let Some(timer) = self.timers.pop_due(now)
-        {
-            self.with_endpoint(now, |endpoint, cx| endpoint.on_timer(cx, timer));
-            self.settle(now);
+        self.run_timers(now, Which::Outer);
+        if self.inner.is_some() {
+            self.run_timers(now, Which::Inner);
         }
         self.wake_program(now);
         self.fill(now, node, outlet);
+    }
+
+    #[inline(always)]
+    fn run_timers(&mut self, now: Time, which: Which) {
+        if self.nic_mut(which).poll_at <= now {
+            self.nic_mut(which).poll_at = Time::NEVER;
+        }
+        while self.nic_mut(which).timers.next() <= now
+            && let Some(timer) = self.nic_mut(which).timers.pop_due(now)
+        {
+            self.with_endpoint(now, which, |endpoint, cx| endpoint.on_timer(cx, timer));
+            self.settle(now);
+        }
+    }
+
+    #[inline]
+    fn nic_mut(&mut self, which: Which) -> &mut Nic<E> {
+        match (which, &mut self.inner) {
+            (Which::Inner, Some(inner)) => &mut inner.nic,
+            _ => &mut self.nic,
+        }
+    }
+
+    /// The NIC of a port.
+    #[inline]
+    fn of_port(&self, port: usize) -> Which {
+        match &self.inner {
+            Some(inner) if port >= inner.first_port => Which::Inner,
+            _ => Which::Outer,
+        }
+    }
+
+    /// The NIC that reaches a host.
+    #[inline]
+    fn towards(&self, dst: HostId) -> Which {
+        match &self.inner {
+            Some(inner) if inner.hosts.contains(&dst.0) => Which::Inner,
+            _ => Which::Outer,
+        }
     }
 
     /// A program of this host's group signalled.
@@ -162,7 +238,10 @@ impl<E: Endpoint, P: Program> Host<E, P> {
 
     /// Offers its ports to the transport at `at` at the latest.
     pub(crate) fn poll_by(&mut self, at: Time) {
-        self.poll_at = self.poll_at.min(at);
+        self.nic.poll_at = self.nic.poll_at.min(at);
+        if let Some(inner) = &mut self.inner {
+            inner.nic.poll_at = inner.nic.poll_at.min(at);
+        }
     }
 
     fn on_arrival(&mut self, port: usize, node: &mut Ports<'_>, outlet: &mut Outlet) {
@@ -172,7 +251,8 @@ impl<E: Endpoint, P: Program> Host<E, P> {
                 return;
             }
             if node.gate[port] & gate::TELEMETRY != 0 {
-                self.telemetry = outlet.arena.telemetry(label.slot);
+                let which = self.of_port(port);
+                self.nic_mut(which).telemetry = outlet.arena.telemetry(label.slot);
             }
         }
         if label.class == Class::LINK {
@@ -189,7 +269,8 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         }
         let packet = outlet.deliver(now, self.id.0, label);
         debug_assert_eq!(packet.dst, self.id, "a packet reaches its destination");
-        self.with_endpoint(now, |endpoint, cx| endpoint.on_packet(cx, &packet));
+        let which = self.of_port(port);
+        self.with_endpoint(now, which, |endpoint, cx| endpoint.on_packet(cx, &packet));
         self.settle(now);
     }
 
@@ -212,17 +293,22 @@ impl<E: Endpoint, P: Program> Host<E, P> {
     fn with_endpoint<R>(
         &mut self,
         now: Time,
+        which: Which,
         call: impl FnOnce(&mut E, &mut HostCx<'_>) -> R,
     ) -> R {
+        let nic = match (which, &mut self.inner) {
+            (Which::Inner, Some(inner)) => &mut inner.nic,
+            _ => &mut self.nic,
+        };
         let mut cx = HostCx {
             now,
             host: self.id,
-            timers: &mut self.timers,
+            timers: &mut nic.timers,
             completions: &mut self.lists.completions,
             counters: &mut self.counters,
-            telemetry: &mut self.telemetry,
+            telemetry: &mut nic.telemetry,
         };
-        call(&mut self.endpoint, &mut cx)
+        call(&mut nic.endpoint, &mut cx)
     }
 
     fn with_program(&mut self, now: Time, call: impl FnOnce(&mut P, &mut ProgramCx<'_>)) {
@@ -269,7 +355,8 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         for mut message in posts.drain(..) {
             message.slot = self.log.len() as u32;
             self.log.push(Posted { message, posted: now, acked: Time::NEVER, failed: Time::NEVER });
-            self.with_endpoint(now, |endpoint, cx| endpoint.on_post(cx, message));
+            let which = self.towards(message.dst);
+            self.with_endpoint(now, which, |endpoint, cx| endpoint.on_post(cx, message));
         }
         let fresh = std::mem::replace(&mut self.lists.posts, posts);
         self.lists.posts.extend(fresh);
@@ -279,7 +366,9 @@ impl<E: Endpoint, P: Program> Host<E, P> {
     #[inline]
     fn fill(&mut self, now: Time, node: &mut Ports<'_>, outlet: &mut Outlet) {
         outlet.messages_done += std::mem::take(&mut self.done);
-        let may_send = self.endpoint.may_send() || node.ports.iter().any(Port::has_retry);
+        let may_send = self.nic.endpoint.may_send()
+            || self.inner.as_ref().is_some_and(|inner| inner.nic.endpoint.may_send())
+            || node.ports.iter().any(Port::has_retry);
         if may_send && node.busy.contains(&Time::NEVER) {
             self.fill_free(now, node, outlet);
         }
@@ -296,15 +385,17 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             let paused = node.ports[place].paused;
             let poll =
                 |endpoint: &mut E, cx: &mut HostCx<'_>| endpoint.poll_send(cx, place as u8, paused);
-            match self.with_endpoint(now, poll) {
+            let which = self.of_port(place);
+            match self.with_endpoint(now, which, poll) {
                 Send::Packet(ref packet) => {
                     debug_assert_eq!(packet.class.bit() & paused, 0, "a paused class sent");
-                    let records = &self.telemetry;
+                    let records = &self.nic_mut(which).telemetry;
                     node.busy[place] = transmit(now, packet, records, node, place, outlet);
                 }
                 Send::WakeAt(at) => {
                     assert!(at > now, "host {} asks at {now} to be polled at {at}", self.id);
-                    self.poll_at = self.poll_at.min(at);
+                    let nic = self.nic_mut(which);
+                    nic.poll_at = nic.poll_at.min(at);
                 }
                 Send::Idle => {}
             }
@@ -329,11 +420,11 @@ impl<E: Endpoint, P: Program> Host<E, P> {
                 false
             }
             Turn::Stalled(at) => {
-                self.poll_at = self.poll_at.min(at);
+                self.poll_by(at);
                 false
             }
             Turn::New(at) => {
-                self.poll_at = self.poll_at.min(at);
+                self.poll_by(at);
                 true
             }
         }

@@ -14,6 +14,7 @@
 pub(crate) mod buffer;
 pub(crate) mod credit;
 pub(crate) mod host;
+pub(crate) mod indirect;
 pub(crate) mod link;
 pub(crate) mod llr;
 pub(crate) mod mail;

@@ -34,16 +34,32 @@ pub(crate) struct SharedState {
     /// When the watchdog looks again; `NEVER` without one.
     watch_at: Time,
     watchdog: Option<Box<Watchdog>>,
+    /// Packets may leave by another class than they came in by: accounts and pauses are those of the latter.
+    channels: bool,
 }
 
 impl SharedState {
-    pub(crate) fn new(guard: Guard, retry: bool, watchdog: Option<Watchdog>) -> SharedState {
+    pub(crate) fn new(
+        guard: Guard,
+        retry: bool,
+        watchdog: Option<Watchdog>,
+        channels: bool,
+    ) -> SharedState {
         SharedState {
+            channels,
             guard,
             departures: BinaryHeap::new(),
             retry,
             watch_at: Time::NEVER,
             watchdog: watchdog.map(Box::new),
+        }
+    }
+
+    /// The port and the class by which a packet came in.
+    pub(crate) fn origin(&self, label: &Label) -> (usize, Class) {
+        match self.channels {
+            false => (usize::from(label.ingress()), label.class),
+            true => (usize::from(label.ingress_with_channels()), label.came_as()),
         }
     }
 
@@ -73,11 +89,11 @@ impl SharedState {
     ) {
         for &key in &scratch.order {
             let (at, place) = unpack(key, start);
-            let arrival = scratch.arrivals[place];
+            let mut arrival = scratch.arrivals[place];
             self.serve(node, at, outlet);
             if arrival.label.class == Class::LINK {
                 self.on_link_frame(node, at, arrival.label, outlet);
-            } else if let Some(egress) = egress.port(at, &arrival, node, outlet) {
+            } else if let Some(egress) = egress.port(at, &mut arrival, node, outlet) {
                 self.on_arrival(node, at, Arrival { egress, ..arrival }, outlet);
             } else {
                 lose_unroutable(at, arrival.label, node, outlet);
@@ -135,7 +151,7 @@ impl SharedState {
     ) {
         let place = arrival.egress as usize;
         let Arrival { label, .. } = arrival;
-        let ingress = label.ingress as usize;
+        let (ingress, came_as) = self.origin(&label);
         let profile = &node.profiles[node.ports[place].profile as usize];
         let lossless = profile.lossless & label.class.bit() != 0;
         let class = label.class.index();
@@ -151,7 +167,7 @@ impl SharedState {
             }
             let port = &mut node.ports[ingress];
             let taken = match &mut self.guard {
-                Guard::Pauses(mmu) => mmu.admit(ingress, class, bytes),
+                Guard::Pauses(mmu) => mmu.admit(ingress, came_as.index(), bytes),
                 Guard::Credits => {
                     port.take_in(label);
                     true
@@ -167,10 +183,10 @@ impl SharedState {
         if lossless {
             debug_assert!(kept, "a lossless class has no limit of its own");
             if let Guard::Pauses(mmu) = &mut self.guard
-                && mmu.must_pause(ingress, class)
+                && mmu.must_pause(ingress, came_as.index())
             {
                 let port = &mut node.ports[ingress];
-                port.pausing |= label.class.bit();
+                port.pausing |= came_as.bit();
                 port.counters.pauses_sent += 1;
                 port.request_pfc();
                 self.kick(node, now, ingress);
@@ -187,15 +203,15 @@ impl SharedState {
         label: Label,
         outlet: &mut Outlet,
     ) {
-        let ingress = usize::from(label.ingress);
+        let (ingress, class) = self.origin(&label);
         let profile = &node.profiles[node.ports[ingress].profile as usize];
-        if profile.lossless & label.class.bit() == 0 {
+        if profile.lossless & class.bit() == 0 {
             return;
         }
         match &mut self.guard {
             Guard::Pauses(mmu) => {
-                mmu.release(ingress, label.class.index(), u64::from(label.bytes));
-                mmu.may_resume(ingress, label.class.index());
+                mmu.release(ingress, class.index(), u64::from(label.bytes));
+                mmu.may_resume(ingress, class.index());
             }
             Guard::Credits => node.ports[ingress].release(now, label, outlet),
         }
@@ -203,8 +219,7 @@ impl SharedState {
 
     /// A packet left: its room is free, and its upstream may be resumed.
     fn release(&mut self, node: &mut Ports<'_>, now: Time, label: Label, outlet: &mut Outlet) {
-        let Label { class, bytes, ingress, .. } = label;
-        let ingress = ingress as usize;
+        let (ingress, class) = self.origin(&label);
         let profile = &node.profiles[node.ports[ingress].profile as usize];
         if profile.lossless & class.bit() == 0 {
             return;
@@ -213,7 +228,7 @@ impl SharedState {
             node.ports[ingress].release(now, label, outlet);
             return;
         };
-        mmu.release(ingress, class.index(), u64::from(bytes));
+        mmu.release(ingress, class.index(), u64::from(label.bytes));
         if mmu.may_resume(ingress, class.index()) {
             let port = &mut node.ports[ingress];
             port.pausing &= !class.bit();
@@ -232,7 +247,7 @@ impl SharedState {
         outlet: &mut Outlet,
     ) {
         let frame = outlet.consume(label);
-        let place = label.ingress as usize;
+        let place = usize::from(label.ingress());
         if node.ports[place].on_link_frame(&frame) {
             node.ports[place].send_credits(now, outlet);
         }

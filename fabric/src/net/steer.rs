@@ -7,47 +7,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Choice, Routing};
-use crate::detour::Detour;
-use crate::graph::RouteRule;
+use crate::graph::{Equal, RouteRule};
 use crate::ids::{Class, HostId};
+use crate::net::indirect::Indirect;
 use crate::net::route::{Salt, choose};
 use crate::packet::Label;
 use crate::rng::{Purpose, Stream, key, mix64};
+use crate::shape::Paths;
+use crate::table::Table;
 use crate::units::{Span, Time};
 
 /// Entries of a switch's flowlet table; flows that share one share its port.
 const FLOWLETS: usize = 4_096;
-
-/// Equal ports towards a destination.
-#[derive(Clone, Copy, Debug)]
-enum Equal<'a> {
-    /// The first and how many.
-    Run(u16, u16),
-    List(&'a [u16]),
-}
-
-impl Equal<'_> {
-    fn count(self) -> u16 {
-        match self {
-            Equal::Run(_, count) => count,
-            Equal::List(ports) => ports.len() as u16,
-        }
-    }
-
-    fn nth(self, place: u16) -> u16 {
-        match self {
-            Equal::Run(first, _) => first + place,
-            Equal::List(ports) => ports[usize::from(place)],
-        }
-    }
-
-    fn contains(self, port: u16) -> bool {
-        match self {
-            Equal::Run(first, count) => (first..first + count).contains(&port),
-            Equal::List(ports) => ports.contains(&port),
-        }
-    }
-}
 
 /// For each hash of a flow, when its last packet came and where it went: 0 for nowhere yet, else the
 /// port and one.
@@ -62,8 +33,14 @@ struct Flowlets {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Steering {
     choice: Choice,
+    /// Exceptions from table and rule, while links are dead.
     #[serde(skip)]
-    detour: Option<Arc<Detour>>,
+    detour: Option<Arc<Table>>,
+    /// What no rule says.
+    #[serde(skip)]
+    table: Option<Arc<Table>>,
+    #[serde(skip)]
+    indirect: Option<Box<Indirect>>,
     /// Whose turn it is.
     next: u16,
     random: Stream,
@@ -81,6 +58,8 @@ impl Steering {
             choice,
             pins: BTreeMap::new(),
             detour: None,
+            table: None,
+            indirect: None,
             // Switches that begin their round at the same port would send in step.
             next: (key(seed, u64::from(node), Purpose::Choice) % u64::from(ups.max(1))) as u16,
             random: Stream::new(seed, u64::from(node), Purpose::Choice),
@@ -94,11 +73,26 @@ impl Steering {
 
     /// Whether the switch could as well do without.
     pub(crate) fn is_idle(&self) -> bool {
-        self.choice == Choice::Ecmp && self.detour.is_none() && self.pins.is_empty()
+        self.choice == Choice::Ecmp
+            && self.detour.is_none()
+            && self.table.is_none()
+            && self.pins.is_empty()
+    }
+
+    /// Routes by a table where its rule says nothing; in a shape, also by other regions.
+    pub(crate) fn set_table(&mut self, table: Arc<Table>, indirect: Option<Box<Indirect>>) {
+        self.table = Some(table);
+        self.indirect = indirect;
+    }
+
+    /// Takes over what is not state.
+    pub(crate) fn adopt(&mut self, built: Steering) {
+        self.table = built.table;
+        self.indirect = built.indirect;
     }
 
     /// Exceptions from the rule from now on.
-    pub(crate) fn set_detour(&mut self, detour: Option<Arc<Detour>>) {
+    pub(crate) fn set_detour(&mut self, detour: Option<Arc<Table>>) {
         self.detour = detour;
     }
 
@@ -112,25 +106,32 @@ impl Steering {
         if self.pins.is_empty() {
             return None;
         }
-        self.pins.get(&(label.ingress, label.dst)).copied()
+        self.pins.get(&(label.ingress(), label.dst)).copied()
     }
 
     /// Whether packets have to be routed in order of time, as they are queued.
     #[inline]
     pub(crate) fn is_late(&self) -> bool {
-        self.choice != Choice::Ecmp
+        let adaptive = |indirect: &Indirect| indirect.paths == Paths::Adaptive;
+        self.choice != Choice::Ecmp || self.indirect.as_deref().is_some_and(adaptive)
     }
 
     /// The port of a packet by hash, as far as it can be said before its time has come; `None` if there
     /// is no way. Where the choice is late, or a link's own frame is not routed, the number means nothing.
-    pub(crate) fn early(&self, route: &RouteRule, salt: Salt, label: &Label) -> Option<u16> {
+    pub(crate) fn early(&self, route: &RouteRule, salt: Salt, label: &mut Label) -> Option<u16> {
         if self.is_late() || label.class == Class::LINK {
             return Some(0);
         }
         if let Some(port) = self.pinned(label) {
             return Some(port);
         }
-        by_hash(equal(self.detour.as_deref(), route, label.dst), salt, label)
+        let Some(indirect) = &self.indirect else {
+            return by_hash(self.equal(route, label.dst), salt, label);
+        };
+        let (target, turned) = indirect.target(label, |_| 0);
+        let port = by_hash(self.equal(route, target), salt, label)?;
+        indirect.enter_channel(label, port, turned);
+        Some(port)
     }
 
     /// The port of a packet that is queued at `now`; `None` if there is no way. `queue` tells the bytes
@@ -139,16 +140,41 @@ impl Steering {
         &mut self,
         route: &RouteRule,
         salt: Salt,
-        label: &Label,
+        label: &mut Label,
         now: Time,
-        queue: impl FnMut(u16) -> u64,
+        mut queue: impl FnMut(u16) -> u64,
     ) -> Option<u16> {
         if let Some(port) = self.pinned(label) {
             return Some(port);
         }
-        let Steering { choice, detour, next, random, flowlets, .. } = self;
-        let ports = equal(detour.as_deref(), route, label.dst);
-        if ports.count() <= 1 || route.below().contains(&label.dst.0) {
+        let Some(indirect) = self.indirect.take() else {
+            return self.choose(route, salt, label, now, label.dst, queue);
+        };
+        let seen = *label;
+        let (target, turned) = indirect.target(label, |host| {
+            by_hash(self.equal(route, host), salt, &seen).map_or(0, &mut queue)
+        });
+        let port = self.choose(route, salt, label, now, target, queue);
+        if let Some(port) = port {
+            indirect.enter_channel(label, port, turned);
+        }
+        self.indirect = Some(indirect);
+        port
+    }
+
+    /// One of the equal ports towards `dst`, by what went before.
+    fn choose(
+        &mut self,
+        route: &RouteRule,
+        salt: Salt,
+        label: &Label,
+        now: Time,
+        dst: HostId,
+        queue: impl FnMut(u16) -> u64,
+    ) -> Option<u16> {
+        let Steering { choice, detour, table, next, random, flowlets, .. } = self;
+        let ports = equal([&*detour, &*table], route, dst);
+        if ports.count() <= 1 || route.is_below(dst) {
             return by_hash(ports, salt, label);
         }
         let pick = || match choice {
@@ -171,12 +197,19 @@ impl Steering {
         flowlets.port[entry] = port + 1;
         Some(port)
     }
+
+    /// The equal ports towards `dst`.
+    fn equal(&self, route: &RouteRule, dst: HostId) -> Equal<'_> {
+        equal([&self.detour, &self.table], route, dst)
+    }
 }
 
-/// The ports towards `dst`: the rule's, or those that are left of them.
-fn equal<'a>(detour: Option<&'a Detour>, route: &RouteRule, dst: HostId) -> Equal<'a> {
-    if let Some(ports) = detour.and_then(|detour| detour.towards(dst)) {
-        return Equal::List(ports);
+/// The ports towards `dst`: those of the first table that says any, or the rule's.
+fn equal<'a>(tables: [&'a Option<Arc<Table>>; 2], route: &RouteRule, dst: HostId) -> Equal<'a> {
+    for table in tables.into_iter().flatten() {
+        if let Some(ports) = table.towards(dst) {
+            return Equal::List(ports);
+        }
     }
     let (first, count) = route.towards(dst);
     Equal::Run(first, count)
@@ -235,7 +268,8 @@ mod tests {
         let mut queues = [0u64; 8];
         let route = |&(now, flow, dst): &(u64, u32, u32)| {
             let queue = |port: u16| queues[usize::from(port)];
-            let port = steering.late(&RULE, Salt(77), &label(flow, dst), Time(now), queue).unwrap();
+            let port =
+                steering.late(&RULE, Salt(77), &mut label(flow, dst), Time(now), queue).unwrap();
             queues[usize::from(port)] += 100;
             port
         };
@@ -267,8 +301,8 @@ mod tests {
         let mut steering = steering(Choice::LeastQueue, None);
         let mut seen = [false; 8];
         for flow in 0..40 {
-            let label = label(flow, 100);
-            let port = steering.late(&RULE, Salt(7), &label, Time(1), |_| 0).unwrap();
+            let mut label = label(flow, 100);
+            let port = steering.late(&RULE, Salt(7), &mut label, Time(1), |_| 0).unwrap();
             assert_eq!(port, 2 + choose(&label, Salt(7), 4));
             seen[usize::from(port)] = true;
         }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Routing;
-use crate::detour::Detour;
 use crate::graph::RouteRule;
 use crate::ids::HostId;
+use crate::net::indirect::Indirect;
 use crate::net::outlet::{Flying, Outlet};
 use crate::net::port::Port;
 use crate::net::profile::PortProfile;
@@ -21,6 +21,7 @@ use crate::net::shared::SharedState;
 use crate::net::steer::Steering;
 use crate::packet::Label;
 use crate::rng::mix64;
+use crate::table::Table;
 use crate::units::Time;
 
 /// Bits of the order key that count arrivals of a node's window.
@@ -119,7 +120,7 @@ pub(crate) trait Egress {
     fn port(
         &mut self,
         now: Time,
-        arrival: &Arrival,
+        arrival: &mut Arrival,
         node: &mut Ports<'_>,
         outlet: &mut Outlet,
     ) -> Option<u16>;
@@ -133,7 +134,7 @@ impl Egress for Decided {
     fn port(
         &mut self,
         _: Time,
-        arrival: &Arrival,
+        arrival: &mut Arrival,
         _: &mut Ports<'_>,
         _: &mut Outlet,
     ) -> Option<u16> {
@@ -152,7 +153,7 @@ impl Egress for Late<'_> {
     fn port(
         &mut self,
         now: Time,
-        arrival: &Arrival,
+        arrival: &mut Arrival,
         node: &mut Ports<'_>,
         outlet: &mut Outlet,
     ) -> Option<u16> {
@@ -164,7 +165,7 @@ impl Egress for Late<'_> {
             port.serve(busy, now, &node.profiles[port.profile as usize], outlet);
             port.queue_bytes()
         };
-        self.steering.late(&self.route, self.salt, &arrival.label, now, queue)
+        self.steering.late(&self.route, self.salt, &mut arrival.label, now, queue)
     }
 }
 
@@ -176,7 +177,7 @@ fn plain() -> Box<Steering> {
 /// A packet without a way ends here, counted where it came in.
 #[cold]
 pub(crate) fn lose_unroutable(now: Time, label: Label, node: &mut Ports<'_>, outlet: &mut Outlet) {
-    let port = &mut node.ports[usize::from(label.ingress)];
+    let port = &mut node.ports[usize::from(label.ingress())];
     port.counters.dropped_unroutable += 1;
     outlet.lose(now, port.id, label);
 }
@@ -190,8 +191,7 @@ impl Switch {
         retry: bool,
         (routing, seed, node): (&Routing, u64, u32),
     ) -> Switch {
-        let RouteRule::UpDown { up_count, .. } = route;
-        let steering = Steering::new(routing, up_count, seed, node);
+        let steering = Steering::new(routing, route.up().1, seed, node);
         let steering = Some(Box::new(steering)).filter(|steering| !steering.is_idle());
         Switch { route, salt, steering, shared, retry }
     }
@@ -201,8 +201,29 @@ impl Switch {
         self.steering.get_or_insert_with(plain).pin(ingress, dst, egress);
     }
 
+    /// Routes by a table where its rule says nothing; `routing` and the number of the switch decide among `ups` equal
+    /// ports.
+    pub(crate) fn set_table(
+        &mut self,
+        table: Arc<Table>,
+        indirect: Option<Box<Indirect>>,
+        (routing, seed, node): (&Routing, u64, u32),
+        ups: u16,
+    ) {
+        let mut steering = Steering::new(routing, ups, seed, node);
+        steering.set_table(table, indirect);
+        self.steering = Some(Box::new(steering));
+    }
+
+    /// Takes over what is not state from the switch as it was assembled.
+    pub(crate) fn adopt(&mut self, built: Switch) {
+        if let (Some(own), Some(built)) = (&mut self.steering, built.steering) {
+            own.adopt(*built);
+        }
+    }
+
     /// Exceptions from its rule from now on.
-    pub(crate) fn set_detour(&mut self, detour: Option<Arc<Detour>>) {
+    pub(crate) fn set_detour(&mut self, detour: Option<Arc<Table>>) {
         self.steering.get_or_insert_with(plain).set_detour(detour);
         self.steering = self.steering.take().filter(|steering| !steering.is_idle());
     }
@@ -350,42 +371,55 @@ impl Switch {
             if outlet.head(node.first + ingress) >= end {
                 continue;
             }
-            let mut route = |at: Time, mut label: Label| {
-                label.ingress = ingress as u16;
-                let egress = self.egress::<STEERED>(&label)?;
+            let key = |at: Time| {
                 let turn = mix64(at.0 ^ self.salt.0) & turns;
-                take(order_key(at.0 - start.0, ingress, turn), Arrival { label, egress });
-                Some(())
+                order_key(at.0 - start.0, ingress, turn)
             };
             if !STEERED && node.gate[ingress] == 0 {
                 let landing = outlet.landing(node.first + ingress, end);
                 let landed = landing.len();
                 for flying in landing {
-                    let _ = route(flying.at(), flying.label);
+                    let (at, label) = (flying.at(), flying.label);
+                    let Some(arrival) = self.route::<STEERED>(label, ingress) else { continue };
+                    take(key(at), arrival);
                 }
                 outlet.landed(node.first + ingress, landed);
                 count += landed as u64;
                 continue;
             }
             while outlet.head(node.first + ingress) < end {
-                let (at, label) = outlet.land(node.first + ingress);
+                let (at, mut label) = outlet.land(node.first + ingress);
                 if node.gate[ingress] != 0 && node.stops(ingress, at, label, outlet) {
                     continue;
                 }
-                count += 1;
-                if route(at, label).is_none() {
-                    count -= 1;
-                    lose_unroutable(at, Label { ingress: ingress as u16, ..label }, node, outlet);
+                if let Some(arrival) = self.route::<STEERED>(label, ingress) {
+                    take(key(at), arrival);
+                    count += 1;
+                } else {
+                    label.enter(ingress);
+                    lose_unroutable(at, label, node, outlet);
                 }
             }
         }
         count
     }
 
+    /// A packet that came in by a port, and where it goes as far as that can be said.
+    #[inline(always)]
+    fn route<const STEERED: bool>(&self, mut label: Label, ingress: usize) -> Option<Arrival> {
+        if STEERED {
+            label.enter_in_phase(ingress);
+        } else {
+            label.enter(ingress);
+        }
+        let egress = self.egress::<STEERED>(&mut label)?;
+        Some(Arrival { label, egress })
+    }
+
     /// The port by which a packet leaves, as far as it can be said before its time has come; `None` if there is
     /// no way. A switch without steering always has one.
     #[inline(always)]
-    fn egress<const STEERED: bool>(&self, label: &Label) -> Option<u16> {
+    fn egress<const STEERED: bool>(&self, label: &mut Label) -> Option<u16> {
         if STEERED {
             let steering = self.steering.as_ref().expect("a steered switch has steering");
             return steering.early(&self.route, self.salt, label);
@@ -468,8 +502,8 @@ fn run_in_order(
 ) {
     for &key in &scratch.order {
         let (at, place) = unpack(key, start);
-        let arrival = scratch.arrivals[place];
-        let Some(egress) = egress.port(at, &arrival, node, outlet) else {
+        let mut arrival = scratch.arrivals[place];
+        let Some(egress) = egress.port(at, &mut arrival, node, outlet) else {
             lose_unroutable(at, arrival.label, node, outlet);
             continue;
         };

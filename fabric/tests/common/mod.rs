@@ -269,7 +269,7 @@ impl Case {
         assemble(Parts {
             graph: &self.graph,
             config: &self.config,
-            endpoint: &|_| Blaster { two_classes: self.two_classes, ..Blaster::default() },
+            endpoint: &|_, _| Blaster { two_classes: self.two_classes, ..Blaster::default() },
             programs: lists,
             couplings: &[],
             shard_of: &shard_of,

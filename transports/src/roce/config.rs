@@ -116,6 +116,8 @@ pub struct Timeout {
 /// Options of a RoCE endpoint. Sizes in bytes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RoceConfig {
+    /// Ports of the NIC. Each queue pair sends by one of them, in turn, so that packets stay in order.
+    pub ports: u8,
     /// Payload of a full packet (path MTU).
     pub payload: u16,
     /// Everything else of a data frame: Ethernet, IP, UDP, BTH, ICRC, FCS (`uet-wire.md` §6: 62).
@@ -203,6 +205,7 @@ impl RoceConfig {
             ack_bytes: 66,
             cnp_bytes: 78,
             answer_class: Class::CONTROL,
+            ports: 1,
             rate,
             window,
             window_follows_rate: true,

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
-use fabric::packet::{Kind, Packet, flags};
+use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::telemetry::Telemetry;
 use fabric::units::{Span, Time};
@@ -64,7 +64,8 @@ pub struct Roce {
     /// Receivers by source and its queue pair, until an acknowledgement has named them.
     by_sender: BTreeMap<(HostId, u32), u32>,
     /// Queue pairs that may send, in turn.
-    ready: VecDeque<u32>,
+    /// Of each port those that may send now.
+    ready: Vec<VecDeque<u32>>,
     /// Queue pairs that wait for their pacing time.
     paced: BinaryHeap<Reverse<(Time, u32)>>,
     /// Acknowledgements and notifications that wait for the NIC.
@@ -89,13 +90,13 @@ impl Roce {
     pub fn new(host: HostId, config: Arc<RoceConfig>, seed: u64) -> Roce {
         Roce {
             host,
+            ready: vec![VecDeque::new(); usize::from(config.ports)],
             config,
             seed,
             senders: Vec::new(),
             receivers: Vec::new(),
             by_destination: BTreeMap::new(),
             by_sender: BTreeMap::new(),
-            ready: VecDeque::new(),
             paced: BinaryHeap::new(),
             posted: BTreeMap::new(),
             control: VecDeque::new(),
@@ -146,6 +147,12 @@ impl Roce {
     }
 
     /// Lets the queue pair take its turn, now or at its pacing time, if it has something to send.
+    /// Queue pairs take ports in turn.
+    fn make_ready(&mut self, qp: u32) {
+        let port = qp as usize % self.ready.len();
+        self.ready[port].push_back(qp);
+    }
+
     fn kick(&mut self, now: Time, qp: u32) {
         let sender = &mut self.senders[qp as usize];
         if sender.turn != Turn::Idle || !sender.may_send(&self.config) {
@@ -153,7 +160,7 @@ impl Roce {
         }
         if sender.next_send <= now {
             sender.turn = Turn::Ready;
-            self.ready.push_back(qp);
+            self.make_ready(qp);
         } else {
             sender.turn = Turn::Paced;
             self.paced.push(Reverse((sender.next_send, qp)));
@@ -267,6 +274,7 @@ impl Roce {
             self.records.push_back(*cx.telemetry);
         }
         self.control.push_back(Packet {
+            phase: Phase::FRESH,
             dst: receiver.src,
             src: self.host,
             flow: receiver.flow,
@@ -344,7 +352,7 @@ impl Roce {
         }
     }
 
-    fn next_data(&mut self, cx: &mut HostCx<'_>) -> Send {
+    fn next_data(&mut self, cx: &mut HostCx<'_>, port: u8) -> Send {
         while let Some(&Reverse((at, qp))) = self.paced.peek()
             && at <= cx.now
         {
@@ -353,10 +361,10 @@ impl Roce {
             // A rate that has changed since leaves an entry that means nothing.
             if sender.turn == Turn::Paced && sender.next_send == at {
                 sender.turn = Turn::Ready;
-                self.ready.push_back(qp);
+                self.make_ready(qp);
             }
         }
-        while let Some(qp) = self.ready.pop_front() {
+        while let Some(qp) = self.ready[usize::from(port)].pop_front() {
             let sender = &mut self.senders[qp as usize];
             sender.turn = Turn::Idle;
             if sender.next_send > cx.now {
@@ -396,6 +404,7 @@ impl Roce {
         }
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         let packet = Packet {
+            phase: Phase::FRESH,
             dst: sender.dst,
             src: self.host,
             flow: sender.flow,
@@ -501,7 +510,7 @@ impl Endpoint for Roce {
         self.kick(cx.now, qp);
     }
 
-    fn poll_send(&mut self, cx: &mut HostCx<'_>, _port: u8, paused: u8) -> Send {
+    fn poll_send(&mut self, cx: &mut HostCx<'_>, port: u8, paused: u8) -> Send {
         if paused & self.config.answer_class.bit() == 0
             && let Some(packet) = self.control.pop_front()
         {
@@ -516,6 +525,6 @@ impl Endpoint for Roce {
         if let Some(request) = self.next_request(cx) {
             return Send::Packet(request);
         }
-        self.next_data(cx)
+        self.next_data(cx, port)
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use fabric::endpoint::{Completion, HostCx, Message};
 use fabric::ids::{Class, HostId, MessageId};
-use fabric::packet::{Kind, Packet, flags};
+use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::units::{Span, Time};
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +166,7 @@ impl Roce {
                 first: true,
             };
             let packet = Packet {
+                phase: Phase::FRESH,
                 dst: requester.dst,
                 src: self.host,
                 flow: requester.flow,
@@ -302,6 +303,7 @@ impl Roce {
         header: &Header,
     ) {
         self.control.push_back(Packet {
+            phase: Phase::FRESH,
             dst,
             src: self.host,
             flow,

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
-use fabric::packet::{Kind, Packet, flags};
+use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::units::Time;
 use serde::{Deserialize, Serialize};
@@ -137,6 +137,7 @@ impl Sprayed {
             count: 0,
         };
         Packet {
+            phase: Phase::FRESH,
             dst: receiver.src,
             src: self.host,
             flow: receiver.flow,
@@ -208,6 +209,7 @@ impl Sprayed {
         };
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         let packet = Packet {
+            phase: Phase::FRESH,
             dst: sender.dst,
             src: self.host,
             flow: sender.flow,

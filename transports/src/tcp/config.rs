@@ -21,6 +21,8 @@ pub enum Control {
 /// Options of an endpoint. Sizes in bytes.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TcpConfig {
+    /// Ports of the NIC. Each connection sends by one of them, in turn, so that segments stay in order.
+    pub ports: u8,
     /// Congestion control.
     pub control: Control,
     /// Payload of a full segment (MSS).
@@ -42,6 +44,7 @@ impl TcpConfig {
     /// bandwidth-delay product, at which kernels' autotuning aims, but at least 64 KiB.
     pub fn new(rate: Rate, base_rtt: Span) -> TcpConfig {
         TcpConfig {
+            ports: 1,
             control: Control::Cubic,
             payload: 4_096,
             buffer: (2 * rate.bytes_in(base_rtt)).clamp(64 << 10, 1 << 30) as u32,

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use fabric::endpoint::Message;
 use fabric::ids::{Class, HostId, MessageId};
-use fabric::packet::{Kind, Packet, flags};
+use fabric::packet::{Kind, Packet, Phase, flags};
 use smoltcp::iface::{Context, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 
@@ -154,6 +154,7 @@ impl Connection {
             _ => Kind::Data,
         };
         Packet {
+            phase: Phase::FRESH,
             dst: self.peer,
             src: host,
             flow: self.flow,

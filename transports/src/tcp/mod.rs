@@ -62,8 +62,8 @@ pub struct Tcp {
     idle: BTreeMap<HostId, Vec<u32>>,
     /// Messages to hosts to which no port is free, until a connection is idle.
     waiting: BTreeMap<HostId, VecDeque<Message>>,
-    /// Connections to ask for a segment, in turn.
-    ready: VecDeque<u32>,
+    /// Connections to ask for a segment, in turn, of each port.
+    ready: Vec<VecDeque<u32>>,
     /// Answers that the stack gave at once, until the NIC is free.
     answers: VecDeque<Packet>,
 }
@@ -85,6 +85,7 @@ impl Tcp {
         });
         Tcp {
             host,
+            ready: vec![VecDeque::new(); usize::from(config.ports)],
             config,
             interface,
             nic,
@@ -93,7 +94,6 @@ impl Tcp {
             by_name: BTreeMap::new(),
             idle: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            ready: VecDeque::new(),
             answers: VecDeque::new(),
         }
     }
@@ -102,7 +102,8 @@ impl Tcp {
         let connection = &mut self.connections[number as usize];
         if !connection.ready {
             connection.ready = true;
-            self.ready.push_back(number);
+            let port = number as usize % self.ready.len();
+            self.ready[port].push_back(number);
         }
     }
 
@@ -247,14 +248,14 @@ impl Endpoint for Tcp {
         self.kick(timer);
     }
 
-    fn poll_send(&mut self, cx: &mut HostCx<'_>, _port: u8, paused: u8) -> Send {
+    fn poll_send(&mut self, cx: &mut HostCx<'_>, port: u8, paused: u8) -> Send {
         if paused & Class::DATA.bit() != 0 {
             return Send::Idle;
         }
         if let Some(packet) = self.answers.pop_front() {
             return Send::Packet(packet);
         }
-        while let Some(number) = self.ready.pop_front() {
+        while let Some(number) = self.ready[usize::from(port)].pop_front() {
             if let Some(packet) = self.segment(cx, number) {
                 return Send::Packet(packet);
             }

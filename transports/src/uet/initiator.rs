@@ -2,7 +2,7 @@
 
 use fabric::endpoint::{Completion, HostCx, Message};
 use fabric::ids::{Class, HostId};
-use fabric::packet::{Kind, Packet, flags};
+use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::units::Time;
 use serde::{Deserialize, Serialize};
@@ -138,6 +138,7 @@ impl<C: CongestionControl> Uet<C> {
         };
         cx.counters.new += 1;
         self.datagrams.push_back(Packet {
+            phase: Phase::FRESH,
             dst: message.dst,
             src: self.host,
             flow: self.random.bits(),
@@ -487,6 +488,7 @@ fn emit(
     };
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     Packet {
+        phase: Phase::FRESH,
         dst: sender.dst,
         src: host,
         flow: sender.flow,

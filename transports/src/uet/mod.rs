@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
-use fabric::packet::{Kind, Packet, flags};
+use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::units::Time;
 use serde::{Deserialize, Serialize};
@@ -216,6 +216,7 @@ impl<C: CongestionControl> Uet<C> {
         let asks = matches!(control.kind, ControlType::CloseCmd | ControlType::Probe);
         let flags = if asks { flags::ACK_REQUEST } else { 0 };
         self.control.push_back(Packet {
+            phase: Phase::FRESH,
             dst,
             src: self.host,
             flow,

@@ -2,7 +2,7 @@
 
 use fabric::endpoint::{Completion, HostCx};
 use fabric::ids::{Class, HostId, MessageId};
-use fabric::packet::{Kind, Packet, flags};
+use fabric::packet::{Kind, Packet, Phase, flags};
 use serde::{Deserialize, Serialize};
 
 use crate::common::frugal;
@@ -215,6 +215,7 @@ impl<C: CongestionControl> Uet<C> {
             (Kind::Nack, self.config.nack_bytes)
         };
         self.control.push_back(Packet {
+            phase: Phase::FRESH,
             dst,
             src: self.host,
             flow,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use fabric::config::{Buffer, ClassConfig, Ecn, FabricConfig, Overflow, Schedule};
-use fabric::graph::Graph;
+use fabric::graph::{Graph, Link};
 use fabric::ids::{Class, HostId};
 use fabric::link::LinkConfig;
+use fabric::shape::{Channels, Paths};
 use fabric::units::{Rate, Ratio, Span};
 use topologies::properties::{Diameter, oversubscription};
 use transports::AnyEndpoint;
@@ -22,7 +23,9 @@ use transports::wire::compose::Protocol;
 use crate::error::UserError;
 use crate::prepare::routing::routing;
 use crate::prepare::{lossless, roce, sprayed, tcp};
-use crate::scenario::model::{Profile, SwitchOptions, Transport, UetOptions, Variant};
+use crate::scenario::model::{
+    Profile, RoutingOptions, SwitchOptions, Transport, UetOptions, Variant,
+};
 
 /// Preamble and inter-frame gap.
 const PREAMBLE_AND_GAP: u16 = 20;
@@ -121,6 +124,8 @@ pub struct Behaviour {
     pub fabric: FabricConfig,
     /// The hosts.
     pub transport: TransportConfig,
+    /// The hosts in the network of their domain, if there is one.
+    pub scale_up: Option<TransportConfig>,
     /// Longest unloaded round trip.
     pub base_rtt: Span,
 }
@@ -128,8 +133,10 @@ pub struct Behaviour {
 /// What sizes are derived from.
 pub(super) struct Basis {
     pub(super) profile: Profile,
-    /// Rate of the hosts' links.
+    /// Rate of a link of a host.
     pub(super) rate: Rate,
+    /// Ports of a host's NIC, one in each plane.
+    pub(super) ports: u8,
     pub(super) base_rtt: Span,
     /// Frame of a full data packet.
     frame: u64,
@@ -138,6 +145,11 @@ pub(super) struct Basis {
 }
 
 impl Basis {
+    /// Rate of all ports of a NIC together.
+    pub(super) fn nic_rate(&self) -> Rate {
+        Rate::from_bits_per_second(self.rate.bits_per_second() * u64::from(self.ports))
+    }
+
     /// The bandwidth-delay product; htsim rounds it up to whole packets.
     pub(super) fn bdp(&self) -> u64 {
         let bytes = self.rate.bytes_in(self.base_rtt);
@@ -171,13 +183,17 @@ impl Behaviour {
         });
         let (frame, ack) = frames(&variant.transport, profile);
         let wire = u64::from(overhead);
-        let diameter = Diameter::of(graph);
+        let mut diameter = Diameter::of(graph);
+        if variant.topology.routing.paths != Paths::Minimal {
+            diameter = diameter.by_another_region();
+        }
         let base_rtt = match profile {
             Profile::Ns3Rdma => diameter.one_way_rtt(roce::NS3_PAYLOAD),
             _ => diameter.base_rtt(frame + wire, ack + wire, host_latency),
         };
         let oversubscription = oversubscription(graph);
-        let basis = Basis { profile, rate, base_rtt, frame, oversubscription };
+        let ports = nic_ports(graph);
+        let basis = Basis { profile, rate, ports, base_rtt, frame, oversubscription };
         let switch = &lossless::flow_control(variant)?;
         let (transport, classes, host_facing) = match &variant.transport {
             Transport::Uet(options) => uet(&basis, options, switch),
@@ -187,8 +203,8 @@ impl Behaviour {
                 roce::roce(&basis, options, switch, &variant.topology.routing)
             }
         };
-        let (classes, host_facing) =
-            (weigh(classes, switch), host_facing.map(|c| weigh(c, switch)));
+        let channels = |classes| channels(weigh(classes, switch), graph, &variant.topology.routing);
+        let (classes, host_facing) = (channels(classes), host_facing.map(channels));
         let lossless = classes[Class::DATA.index()].lossless;
         let mut fabric = FabricConfig {
             reference_rate: rate,
@@ -207,8 +223,56 @@ impl Behaviour {
         } else if lossless {
             fabric.buffer = Buffer::Shared(lossless::shared(variant, graph, &fabric, frame + wire));
         }
-        Ok(Behaviour { fabric, transport, base_rtt })
+        let trims = !lossless
+            && matches!(
+                classes_overflow(&fabric),
+                Overflow::Trim { .. } | Overflow::CoinTrim { .. }
+            );
+        let scale_up = graph.scale_up.is_some().then(|| within_domains(graph, &fabric, trims));
+        Ok(Behaviour { fabric, transport, scale_up, base_rtt })
     }
+}
+
+/// Ports of a host's NIC in the network that joins all hosts.
+fn nic_ports(graph: &Graph) -> u8 {
+    let first = graph.links.iter().filter(|link| link.a.0 == 0 || link.b.0 == 0).count();
+    graph.scale_up.map_or(first, |scale_up| usize::from(scale_up.first_port)).max(1) as u8
+}
+
+/// What is done with data that does not fit.
+fn classes_overflow(fabric: &FabricConfig) -> Overflow {
+    fabric.classes[Class::DATA.index()].overflow
+}
+
+/// Lossless data has as many classes as it needs virtual channels, as far as there are classes.
+fn channels(
+    mut classes: Vec<ClassConfig>,
+    graph: &Graph,
+    routing: &RoutingOptions,
+) -> Vec<ClassConfig> {
+    let data = classes[Class::DATA.index()];
+    if let (Some(shape), true) = (&graph.shape, data.lossless) {
+        let needed = shape.channels.needed(routing.paths).min(Channels::MOST);
+        classes.resize(Class::DATA.index() + needed as usize, data);
+    }
+    classes
+}
+
+/// The transport within domains: UET with NSCC, whatever joins the domains, at the rate of all links of a host to its domain
+/// and with the round trip over one switch.
+fn within_domains(graph: &Graph, fabric: &FabricConfig, trims: bool) -> TransportConfig {
+    let first = graph.scale_up.map_or(0, |scale_up| usize::from(scale_up.first_port));
+    let of_host = graph.links.iter().filter(|link| link.a.0 == 0);
+    let links: Vec<&Link> = of_host.skip(first).collect();
+    let rate: u64 = links.iter().map(|link| link.rate.bits_per_second()).sum();
+    let switch = links.first().and_then(|link| graph.switch(link.b));
+    let latency = links.first().map_or(Span::ZERO, |link| link.delay * 2)
+        + switch.map_or(Span::ZERO, |switch| switch.latency);
+    let wire = Rate::from_bits_per_second(links.first().map_or(rate, |l| l.rate.bits_per_second()));
+    let frames = wire.time_for(4_096 + 64) * 2 + wire.time_for(64) * 2;
+    let base_rtt = latency * 2 + fabric.host_latency * 2 + frames;
+    let rate = Rate::from_bits_per_second(rate);
+    TransportConfig::Uet(Arc::new(UetConfig::new(rate, base_rtt, trims)))
 }
 
 /// Frames of a full data packet and of an acknowledgement.
@@ -298,9 +362,9 @@ fn uet(basis: &Basis, options: &UetOptions, switch: &SwitchOptions) -> Parts {
 fn uet_config(basis: &Basis, options: &UetOptions, trimming: bool, queue: u64) -> UetConfig {
     let mut config = match basis.profile {
         Profile::Ethernet | Profile::Ns3Rdma => {
-            UetConfig::new(basis.rate, basis.base_rtt, trimming)
+            UetConfig::new(basis.nic_rate(), basis.base_rtt, trimming)
         }
-        Profile::Htsim => UetConfig::htsim(basis.rate, basis.base_rtt, trimming, queue),
+        Profile::Htsim => UetConfig::htsim(basis.nic_rate(), basis.base_rtt, trimming, queue),
     };
     options.apply(&mut config);
     if let Some(rccc) = &mut config.rccc

@@ -1,6 +1,6 @@
 //! From a variant to what the engine takes: a graph, its behaviour, a transport, programs, faults.
 //!
-//! - this file: the graph and programs
+//! - `topology`: the graph; this file: programs
 //! - [`behaviour`]: queues, marking and transports by profile; `roce`, `sprayed`, `tcp`: those of
 //!   RoCE, the sprayed rivals and TCP
 //! - `lossless`: shared buffers, pauses and credits
@@ -16,6 +16,7 @@ mod roce;
 mod routing;
 mod sprayed;
 mod tcp;
+mod topology;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,12 +24,7 @@ use std::sync::Arc;
 
 use fabric::capture::Capture;
 use fabric::graph::Graph;
-use fabric::units::{Rate, Ratio};
-use topologies::build::{self, Common, LeafSpine};
-use topologies::error::TopologyError;
 use topologies::placement::place;
-use topologies::text::TextError;
-use topologies::{htsim_topo, ns3_topo};
 use transports::roce::config::Operation as RoceOperation;
 use transports::uet::config::{Delivery, Operation};
 use workloads::matrix::{self, Matrix};
@@ -37,9 +33,7 @@ use workloads::{all_to_all, flows, ns3_flows, patterns, ring};
 
 use crate::error::{Source, UserError};
 use crate::forecast::Traffic;
-use crate::scenario::model::{
-    File, FlowSizes, Profile, Ranks, Topology, TopologyKind, Variant, Workload, WorkloadKind,
-};
+use crate::scenario::model::{File, FlowSizes, Ranks, Variant, Workload, WorkloadKind};
 use crate::scenario::tree;
 use behaviour::{Behaviour, TransportConfig};
 use faults::Faults;
@@ -109,7 +103,7 @@ impl Prepared {
         }
         let sizes = sizes(variant, &files)?;
         let nodes = files.matrices.values().map(|matrix| matrix.nodes).max();
-        let graph = graph(variant, nodes.unwrap_or(DEFAULT_HOSTS), &files)?;
+        let graph = topology::graph(variant, nodes.unwrap_or(DEFAULT_HOSTS), &files)?;
         let mut behaviour = Behaviour::new(variant, &graph)?;
         if let Some(pinned) = &variant.topology.routing.pinned {
             let source = files.read(&pinned.file)?;
@@ -313,58 +307,6 @@ fn read_matrix(file: &File, files: &Files) -> Result<Matrix, UserError> {
     let parse = if ns3_flows::is_one(&source.text) { ns3_flows::parse } else { matrix::parse };
     parse(&source.text)
         .map_err(|error| UserError::in_text(&source, error.line, error.column, &error.message))
-}
-
-fn graph(variant: &Variant, hosts: u32, files: &Files) -> Result<Graph, UserError> {
-    let Topology { kind, origin, .. } = &variant.topology;
-    let common = common(&variant.topology, variant.profile);
-    let hosts = variant.topology.hosts.unwrap_or(hosts);
-    let built = match kind {
-        TopologyKind::FatTree => build::fat_tree(hosts, &common),
-        TopologyKind::SingleSwitch => build::single_switch(hosts, &common),
-        TopologyKind::Dumbbell { bottleneck_rate } => {
-            build::dumbbell(hosts, bottleneck_rate.unwrap_or(common.link_rate), &common)
-        }
-        TopologyKind::LeafSpine { hosts_per_leaf, spines, uplink_rate, oversubscription } => {
-            let shape = LeafSpine {
-                hosts,
-                hosts_per_leaf: *hosts_per_leaf,
-                uplink_rate: uplink_rate.unwrap_or(common.link_rate),
-                spines: *spines,
-                oversubscription: oversubscription.unwrap_or(Ratio::ONE),
-            };
-            build::leaf_spine(&shape, &common)
-        }
-        TopologyKind::File(file) => return read_topology(file, files),
-    };
-    built.map_err(|error: TopologyError| {
-        let message = format!("impossible topology: {error}");
-        match variant.topology.places.get(error.key).or(origin.as_ref()) {
-            Some(origin) => UserError::at(origin, message),
-            None => UserError::new(message),
-        }
-    })
-}
-
-fn read_topology(file: &File, files: &Files) -> Result<Graph, UserError> {
-    let source = files.read(file)?;
-    let wrong =
-        |error: TextError| UserError::in_text(&source, error.line, error.column, &error.message);
-    if ns3_topo::is_one(&source.text) {
-        return ns3_topo::parse(&source.text).map_err(wrong);
-    }
-    let clos = htsim_topo::parse(&source.text).map_err(wrong)?;
-    clos.build().map_err(|error| UserError::at(&file.origin, error.to_string()))
-}
-
-/// Rates and delays, as said or by profile.
-fn common(topology: &Topology, profile: Profile) -> Common {
-    let (delay, latency) = behaviour::delays(profile);
-    Common {
-        link_rate: topology.link_rate.unwrap_or(Rate::from_gbps(400)),
-        link_delay: topology.link_delay.unwrap_or(delay),
-        switch_latency: topology.switch_latency.unwrap_or(latency),
-    }
 }
 
 #[cfg(test)]

@@ -72,6 +72,7 @@ pub(super) fn roce(
     routing: &RoutingOptions,
 ) -> Parts {
     let mut config = config(options, basis.profile, basis.rate, basis.base_rtt);
+    config.ports = basis.ports;
     if routing.hash == Hash::FiveTuple {
         config.path_key = PathKey::HostPair;
     }

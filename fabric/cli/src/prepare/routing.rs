@@ -24,8 +24,8 @@ pub(super) fn routing(options: &RoutingOptions, profile: Profile) -> Routing {
         (None, Profile::Ethernet) => Some(CONVERGENCE),
         (Some(Convergence::Never), _) | (None, Profile::Htsim | Profile::Ns3Rdma) => None,
     };
-    let RoutingOptions { choice, flowlet_gap, .. } = *options;
-    Routing { choice, flowlet_gap, convergence, pins: Vec::new() }
+    let RoutingOptions { choice, flowlet_gap, paths, .. } = *options;
+    Routing { choice, flowlet_gap, convergence, pins: Vec::new(), paths }
 }
 
 /// A line of a file of paths.
@@ -111,7 +111,7 @@ impl Paths<'_> {
 
     /// Over a spine: the source's switch sends there, and goes by its rule otherwise.
     fn over(&self, line: &Line, spine: u32) -> Result<Vec<Pin>, String> {
-        let top = self.graph.tier_names.len() as u8 - 1;
+        let top = self.graph.top_tier();
         let spines = || self.graph.switches.iter().filter(|switch| switch.tier == top);
         let place = self.graph.switches.iter().position(|s| s.tier == top && s.index == spine);
         let Some(place) = place else {

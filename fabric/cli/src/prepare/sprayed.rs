@@ -25,7 +25,7 @@ pub(super) fn frames(options: &SprayedOptions) -> (u64, u64) {
 /// The transport and its queues: NDP's are short and trim, the others' drop and mark as UET's without
 /// trimming do.
 pub(super) fn sprayed(basis: &Basis, options: &SprayedOptions, switch: &SwitchOptions) -> Parts {
-    let config = config(options, basis.rate, basis.base_rtt);
+    let config = config(options, basis.nic_rate(), basis.base_rtt);
     let bdp = basis.bdp();
     let lossless = switch.lossless.unwrap_or(false);
     let ndp = options.kind == SprayedKind::Ndp;

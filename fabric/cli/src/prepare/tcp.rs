@@ -19,7 +19,8 @@ pub(super) fn frames(options: &TcpOptions) -> (u64, u64) {
 /// The transport and its queues, which drop: the stack knows no marks. Acknowledgements go with data,
 /// as a kernel's do.
 pub(super) fn tcp(basis: &Basis, options: &TcpOptions, switch: &SwitchOptions) -> Parts {
-    let config = config(options, basis.rate, basis.base_rtt);
+    let mut config = config(options, basis.rate, basis.base_rtt);
+    config.ports = basis.ports;
     let bdp = basis.bdp();
     let lossless = switch.lossless.unwrap_or(false);
     let limit = if lossless { u64::MAX } else { switch.queue.unwrap_or(5 * bdp) };

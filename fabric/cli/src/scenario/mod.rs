@@ -2,8 +2,8 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `sprayed`, `tcp`, `uet`: those with a
-//!   file of their own
+//! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `sprayed`, `tcp`, [`topology`], `uet`: those with
+//!   a file of their own
 //! - [`model`]: the scenario as data
 
 mod capture;
@@ -15,6 +15,7 @@ mod sections;
 mod sprayed;
 mod take;
 mod tcp;
+pub mod topology;
 pub mod tree;
 mod uet;
 

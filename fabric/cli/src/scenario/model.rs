@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fabric::config::Choice;
 use fabric::fault::{Change, Direction};
 use fabric::link::{FrameErrors, LlrConfig};
+use fabric::shape::Paths;
 use fabric::units::{Rate, Ratio, Span};
 use results::claims::Claim;
 use topologies::placement::Placement;
@@ -12,6 +13,7 @@ use transports::roce::config::{Operation, Preset, QpScope};
 use transports::tcp::config::Control;
 
 use crate::error::Origin;
+pub use crate::scenario::topology::{BuildingOptions, ScaleUpOptions, TopologyKind};
 pub use crate::scenario::uet::UetOptions;
 
 /// A scenario, checked and complete.
@@ -82,39 +84,18 @@ pub struct Topology {
     pub host_latency: Option<Span>,
     /// Shared buffer of a lossless switch, in bytes.
     pub buffer: Option<u64>,
+    /// Copies of the network, with a port of each host in each.
+    pub planes: u32,
+    /// Several buildings.
+    pub buildings: Option<BuildingOptions>,
+    /// Domains with a network of their own.
+    pub scale_up: Option<ScaleUpOptions>,
     /// How switches choose among equal ports, and learn of dead links.
     pub routing: RoutingOptions,
     /// Where the section stands.
     pub origin: Option<Origin>,
     /// Where its keys stand.
     pub places: BTreeMap<String, Origin>,
-}
-
-/// Shapes of fabrics.
-#[derive(Clone, Debug)]
-pub enum TopologyKind {
-    /// Three tiers, k-ary.
-    FatTree,
-    /// Two tiers.
-    LeafSpine {
-        /// Hosts on a leaf.
-        hosts_per_leaf: u32,
-        /// Number of spines.
-        spines: Option<u32>,
-        /// Rate of uplinks.
-        uplink_rate: Option<Rate>,
-        /// Host bandwidth over uplink bandwidth.
-        oversubscription: Option<Ratio>,
-    },
-    /// One switch.
-    SingleSwitch,
-    /// Two switches and a link.
-    Dumbbell {
-        /// Rate of the link between the switches.
-        bottleneck_rate: Option<Rate>,
-    },
-    /// A topology file.
-    File(File),
 }
 
 /// A file that a scenario names.
@@ -139,6 +120,10 @@ pub struct RoutingOptions {
     pub pinned: Option<Pinned>,
     /// What RoCE's packets are hashed by.
     pub hash: Hash,
+    /// Which ways packets take in direct networks.
+    pub paths: Paths,
+    /// Where that is said.
+    pub paths_origin: Option<Origin>,
 }
 
 /// Paths that a file gives.

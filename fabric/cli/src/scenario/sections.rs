@@ -4,22 +4,17 @@ use std::path::{Path, PathBuf};
 
 use fabric::config::Choice;
 use fabric::link::{Chance, FrameErrors, LinkSet, LlrConfig, MOST_BIT_ERRORS};
-use fabric::units::Span;
 use topologies::placement::Placement;
 use transports::roce::config::Operation;
 
 use crate::error::UserError;
 use crate::scenario::model::{
     Convergence, File, FlowSizes, Hash, LinkOptions, Pinned, Profile, Ranks, RoceOptions,
-    RoutingOptions, SprayedKind, SwitchOptions, Topology, TopologyKind, Transport, Variant,
-    Workload, WorkloadKind,
+    RoutingOptions, SprayedKind, SwitchOptions, Transport, Variant, Workload, WorkloadKind,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
-use crate::scenario::{capture, faults, roce, sprayed, tcp, uet};
+use crate::scenario::{capture, faults, roce, sprayed, tcp, topology, uet};
 
-/// Coding and error correction of a link, which its delay includes: 60 to 70 ns at 400 Gb/s and above
-/// (`link.md` §5).
-const PHY_DELAY: Span = Span::from_nanos(65);
 /// Most hosts, ranks, senders.
 pub(super) const MANY: u64 = 16 << 20;
 
@@ -41,7 +36,7 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
     let variant = Variant {
         name: name.to_owned(),
         profile: profile.unwrap_or(Profile::Ethernet),
-        topology: topology(&top)?,
+        topology: topology::topology(&top)?,
         switch: switch(&top.table("switch")?)?,
         link: link(&top.table("link")?)?,
         transport: transport(&top.table("transport")?)?,
@@ -79,7 +74,7 @@ pub(super) fn resolve(folder: &Path, file: &str) -> PathBuf {
     if path.is_absolute() { path.to_path_buf() } else { folder.join(path) }
 }
 
-fn file(section: &Section<'_>) -> Result<File, UserError> {
+pub(super) fn file(section: &Section<'_>) -> Result<File, UserError> {
     let (Some(name), Some(item)) = (section.text("file")?, section.get("file")) else {
         return Err(UserError::new(format!("`{}` is missing", section.name("file"))));
     };
@@ -87,74 +82,11 @@ fn file(section: &Section<'_>) -> Result<File, UserError> {
     Ok(File { path: resolve(&folder, &name), origin: item.origin.clone() })
 }
 
-fn hosts(section: &Section<'_>, key: &'static str) -> Result<Option<u32>, UserError> {
+pub(super) fn hosts(section: &Section<'_>, key: &'static str) -> Result<Option<u32>, UserError> {
     Ok(section.count(key, 2, MANY)?.map(|count| count as u32))
 }
 
-fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
-    let section = top.table("topology")?;
-    #[derive(Clone, Copy)]
-    enum Kind {
-        FatTree,
-        LeafSpine,
-        SingleSwitch,
-        Dumbbell,
-        File,
-    }
-    let kind = section.word(
-        "kind",
-        &[
-            ("fat-tree", Kind::FatTree),
-            ("leaf-spine", Kind::LeafSpine),
-            ("single-switch", Kind::SingleSwitch),
-            ("dumbbell", Kind::Dumbbell),
-            ("file", Kind::File),
-        ],
-    )?;
-    let kind = match kind.unwrap_or(Kind::FatTree) {
-        Kind::FatTree => TopologyKind::FatTree,
-        Kind::SingleSwitch => TopologyKind::SingleSwitch,
-        Kind::Dumbbell => {
-            TopologyKind::Dumbbell { bottleneck_rate: section.rate("bottleneck_rate")? }
-        }
-        Kind::LeafSpine => TopologyKind::LeafSpine {
-            hosts_per_leaf: section.count("hosts_per_leaf", 1, 8_192)?.unwrap_or(16) as u32,
-            spines: section.count("spines", 1, 4_096)?.map(|spines| spines as u32),
-            uplink_rate: section.rate("uplink_rate")?,
-            oversubscription: section.ratio("oversubscription", 1_000.0)?,
-        },
-        Kind::File => TopologyKind::File(file(&section)?),
-    };
-    let from_file = matches!(kind, TopologyKind::File(_));
-    let topology = Topology {
-        kind,
-        hosts: if from_file { None } else { hosts(&section, "hosts")? },
-        link_rate: if from_file { None } else { section.rate("link_rate")? },
-        link_delay: if from_file { None } else { delay(&section)? },
-        switch_latency: if from_file { None } else { section.span("switch_latency")? },
-        host_latency: section.span("host_latency")?,
-        buffer: section.bytes("buffer")?,
-        routing: routing(&section.table("routing")?)?,
-        origin: top.get("topology").map(|item| item.origin.clone()),
-        places: section.places(),
-    };
-    section.finish()?;
-    Ok(topology)
-}
-
-/// The delay of links, said as such or by their length.
-fn delay(section: &Section<'_>) -> Result<Option<Span>, UserError> {
-    match (section.span("link_delay")?, section.length("link_length")?) {
-        (Some(_), Some(_)) => {
-            let item = section.get("link_length").expect("it was just read");
-            Err(section.wrong("link_length", item, "nothing beside `link_delay`"))
-        }
-        (Some(delay), None) => Ok(Some(delay)),
-        (None, length) => Ok(length.map(|length| length + PHY_DELAY)),
-    }
-}
-
-fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
+pub(super) fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
     let choice = section.word(
         "kind",
         &[
@@ -189,9 +121,10 @@ fn routing(section: &Section<'_>) -> Result<RoutingOptions, UserError> {
         Some(Item { value: Value::Text(text), .. }) if text == "never" => Some(Convergence::Never),
         _ => section.span("convergence")?.map(Convergence::After),
     };
+    let (paths, paths_origin) = topology::paths(section)?;
     section.finish()?;
     let hash = hash.unwrap_or_default();
-    Ok(RoutingOptions { choice, flowlet_gap, convergence, pinned, hash })
+    Ok(RoutingOptions { choice, flowlet_gap, convergence, pinned, hash, paths, paths_origin })
 }
 
 fn switch(section: &Section<'_>) -> Result<SwitchOptions, UserError> {
@@ -414,6 +347,7 @@ pub(super) fn all_keys() -> Vec<String> {
         include_str!("sections.rs"),
         include_str!("sprayed.rs"),
         include_str!("tcp.rs"),
+        include_str!("topology.rs"),
     ];
     let calls = [
         "get(\"",
@@ -433,6 +367,11 @@ pub(super) fn all_keys() -> Vec<String> {
         "hosts(section, \"",
         "share(section, \"",
         "hosts(&section, \"",
+        "number(section, \"",
+        "number(&section, \"",
+        "numbers(section, \"",
+        "length_or_delay(section, \"",
+        "length_or_delay(&section, \"",
     ];
     let code: String =
         text.map(|t| t.split("/// Every key of every section").next().unwrap_or("")).concat();
