@@ -1,0 +1,117 @@
+//! Every shape of fabric carries traffic, the same for any number of threads, shards and ranks.
+
+use ultraloom_tests::{run, run_among, run_on};
+
+const SHAPES: [(&str, &str); 12] = [
+    ("two tiers, oversubscribed", "hosts = 64\ntiers = 2\noversubscription = 2"),
+    ("planes", "kind = \"leaf-spine\"\nhosts = 32\nhosts_per_leaf = 8\nplanes = 4"),
+    (
+        "rails with domains",
+        "kind = \"rail-optimised\"\nhosts = 64\nservers_per_group = 4\n\
+         scale_up = { domain = 8, rate = \"3200 Gb/s\" }",
+    ),
+    ("dragonfly", "kind = \"dragonfly\"\nhosts = 72"),
+    (
+        "dragonfly+",
+        "kind = \"dragonfly-plus\"\nhosts = 40\nhosts_per_switch = 2\nleaves_per_group = 4\n\
+         spines_per_group = 4\nglobal_links = 1",
+    ),
+    ("hyperx", "kind = \"hyperx\"\nhosts = 32\ndimensions = [4, 4]\nhosts_per_switch = 2"),
+    ("torus", "kind = \"torus\"\nhosts = 27\ndimensions = [3, 3, 3]"),
+    ("mesh", "kind = \"mesh\"\nhosts = 16\ndimensions = [4, 4]"),
+    ("slim fly", "kind = \"slim-fly\"\nhosts = 100\nq = 5\nhosts_per_switch = 2"),
+    ("buildings", "hosts = 32\nbuildings = { count = 2, length = \"2 km\", links = 2 }"),
+    ("dragonfly by other groups", "kind = \"dragonfly\"\nhosts = 72\nrouting.paths = \"valiant\""),
+    ("dragonfly by queues", "kind = \"dragonfly\"\nhosts = 72\nrouting.paths = \"adaptive\""),
+];
+
+fn text(topology: &str, transport: &str, workload: &str) -> String {
+    format!("[topology]\n{topology}\n[transport]\nkind = {transport:?}\n[workload]\n{workload}")
+}
+
+/// Permutations finish on every shape under UET, RoCE and TCP, lossless without a pause that never ends.
+#[test]
+fn permutations_finish_on_every_shape() {
+    for (name, topology) in SHAPES {
+        for transport in ["uet", "roce", "tcp"] {
+            let load = "kind = \"permutation\"\nbytes = \"200 KB\"";
+            let figures = run(&text(topology, transport, load)).summary.variants.remove(0).figures;
+            assert_eq!(figures.completed, figures.flows, "{name}, {transport}");
+            assert_eq!(figures.packets.dropped, 0, "{name}, {transport}");
+        }
+    }
+}
+
+/// Ways by queues and other regions, several ports and NICs do not make results depend on how the work is cut.
+#[test]
+fn digests_do_not_depend_on_how_a_shape_is_cut() {
+    for (name, topology) in SHAPES {
+        for transport in ["uet", "roce"] {
+            let text = text(topology, transport, "kind = \"all-to-all\"\nbytes = \"8 KB\"");
+            let digest = |outcome: ultraloom::execute::Outcome| {
+                outcome.summary.variants[0].figures.digest.clone()
+            };
+            let first = digest(run_on(&text, &[], 1, 1));
+            for (threads, shards) in [(2, 2), (2, 16), (1, 64)] {
+                assert_eq!(digest(run_on(&text, &[], threads, shards)), first, "{name} {transport}");
+            }
+            assert_eq!(digest(run_among(&text, 3, 1, 9)), first, "{name} {transport}, ranks");
+        }
+    }
+}
+
+/// A pattern that sends every group's traffic over one global link: shortest ways take as long as that link needs, ways by
+/// other groups far less, and adaptive ones are not worse than the better of both by much.
+#[test]
+fn other_groups_relieve_a_crowded_link() {
+    let mut matrix = String::from("Nodes 72\nConnections 72\n");
+    // Host h of a group sends to host h of the next group.
+    (0..72).for_each(|host| matrix += &format!("{host}->{} start 0 size 500000\n", (host + 8) % 72));
+    let folder = std::env::temp_dir().join(format!("ultraloom-crowded-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("next-group.cm");
+    std::fs::write(&file, matrix).unwrap();
+    let makespan = |paths: &str| {
+        let topology = format!("kind = \"dragonfly\"\nhosts = 72\nrouting.paths = {paths:?}");
+        let load = format!("kind = \"matrix\"\nfile = {file:?}");
+        run(&text(&topology, "uet", &load)).summary.variants.remove(0).figures.makespan_us
+    };
+    let [minimal, valiant, adaptive] = ["minimal", "valiant", "adaptive"].map(makespan);
+    // Eight hosts at 400 Gb/s share one link: 80 us of it, headers not counted.
+    assert!(minimal > 80.0, "{minimal}");
+    assert!(valiant < minimal / 1.8 && adaptive < minimal / 1.8, "{minimal} {valiant} {adaptive}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Within a domain a message takes the domain's own network: three times as fast as the NIC's, over one switch.
+#[test]
+fn messages_within_a_domain_take_its_network() {
+    let completion = |dst: u32| {
+        let topology = "hosts = 16\nscale_up = { domain = 8, rate = \"1200 Gb/s\" }";
+        let load = format!("kind = \"incast\"\nbytes = \"3 MB\"\nsenders = 1\nreceiver = {dst}");
+        run(&text(topology, "uet", &load)).summary.variants.remove(0).figures.fct_us.max
+    };
+    // The one sender of an incast to host 0 is host 1; to host 15 it is host 0.
+    let (near, far) = (completion(0), completion(15));
+    assert!((19.5..24.0).contains(&near), "{near}");
+    assert!((60.0..75.0).contains(&far), "{far}");
+}
+
+/// A NIC with four ports is four times as fast, under UET by spraying, under RoCE with a queue pair for each port.
+#[test]
+fn planes_add_up() {
+    let completion = |planes: u32, transport: &str| {
+        let text = format!(
+            "[topology]\nhosts = 16\nplanes = {planes}\nlink_rate = \"100 Gb/s\"\n[transport]\n\
+             {transport}\n[workload]\nkind = \"incast\"\nsenders = 1\nbytes = \"10 MB\""
+        );
+        run(&text).summary.variants.remove(0).figures.fct_us.max
+    };
+    for transport in ["kind = \"uet\"", "kind = \"roce\"\nqueue_pairs = 4\nsplit = true"] {
+        let (one, four) = (completion(1, transport), completion(4, transport));
+        assert!((3.6..4.1).contains(&(one / four)), "{transport}: {one} {four}");
+    }
+    let alone = completion(4, "kind = \"roce\"");
+    let one = completion(1, "kind = \"roce\"");
+    assert!((alone / one - 1.0).abs() < 0.05, "one queue pair has one port: {alone} {one}");
+}
