@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::net::host::Posted;
 use crate::net::tap;
 use crate::probe::{EndpointCounters, MessageRecord, PortCounters, PortRecord, RunRecord, Work};
-use crate::program::Program;
+use crate::program::{Program, Report};
 use crate::units::Time;
 
 /// See the module.
@@ -21,6 +21,7 @@ pub(crate) struct Part {
     posted: Vec<(HostId, Posted)>,
     received: Vec<(MessageId, Time)>,
     unposted: u64,
+    reports: Vec<(HostId, Report)>,
     ports: Vec<(PortId, PortCounters)>,
     endpoints: Vec<(HostId, EndpointCounters)>,
     work: Work,
@@ -37,6 +38,7 @@ impl Part {
             posted: Vec::new(),
             received: Vec::new(),
             unposted: 0,
+            reports: Vec::new(),
             ports: Vec::new(),
             endpoints: Vec::new(),
             work: Work::default(),
@@ -58,6 +60,7 @@ impl Part {
                 part.received.extend(host.received);
                 part.endpoints.push((host.id, host.counters));
                 part.unposted += host.program.unposted();
+                part.reports.extend(host.program.report().map(|report| (host.id, report)));
             }
         }
         part
@@ -77,6 +80,7 @@ impl Part {
         self.posted.extend(other.posted);
         self.received.extend(other.received);
         self.unposted += other.unposted;
+        self.reports.extend(other.reports);
         self.ports.extend(other.ports);
         self.endpoints.extend(other.endpoints);
         self.work.hops += other.work.hops;
@@ -99,6 +103,7 @@ pub(crate) fn merge(parts: impl IntoIterator<Item = Part>, layout: &Layout) -> O
     parts.for_each(|part| all.append(part));
     all.ports.sort_unstable_by_key(|(port, _)| *port);
     all.endpoints.sort_unstable_by_key(|(host, _)| *host);
+    all.reports.sort_unstable_by_key(|(host, _)| *host);
     tap::sort(&mut all.capture);
     let work = Work {
         windows: all.outcome.windows,
@@ -108,6 +113,7 @@ pub(crate) fn merge(parts: impl IntoIterator<Item = Part>, layout: &Layout) -> O
     Some(RunRecord {
         messages: messages(all.posted, all.received),
         unposted: all.unposted,
+        reports: all.reports,
         ports: all.ports.iter().map(|port| port_record(layout, *port)).collect(),
         endpoints: all.endpoints.into_iter().map(|(_, counters)| counters).collect(),
         work,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::CaptureRecord;
 use crate::ids::{HostId, MessageId, NodeId};
+use crate::program::Report;
 use crate::units::Time;
 
 /// Declares a struct of `u64` counters with `merge` and a list of names and values.
@@ -195,6 +196,8 @@ pub struct RunRecord {
     pub messages: Vec<MessageRecord>,
     /// Messages that programs never posted.
     pub unposted: u64,
+    /// How programs spent their time, in host order; those that know.
+    pub reports: Vec<(HostId, Report)>,
     /// Every port, in port order.
     pub ports: Vec<PortRecord>,
     /// Every host's transport counters, in host order.

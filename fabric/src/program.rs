@@ -7,7 +7,8 @@
 
 use crate::endpoint::Message;
 use crate::ids::{HostId, MessageId};
-use crate::units::Time;
+use crate::units::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 /// What a program sees and may do during a call.
 pub struct ProgramCx<'a> {
@@ -57,6 +58,32 @@ impl<'a> ProgramCx<'a> {
     }
 }
 
+/// A stretch of a program's time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mark {
+    /// What it was: a number that the workload gives a meaning.
+    pub label: u32,
+    /// When it began.
+    pub start: Time,
+    /// When it ended.
+    pub end: Time,
+}
+
+/// How a program spent its time.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// When it had done all it had to do.
+    pub end: Time,
+    /// Computing.
+    pub compute: Span,
+    /// Waiting for communication, without computing.
+    pub exposed: Span,
+    /// Communicating behind computing.
+    pub hidden: Span,
+    /// Stretches worth a name, in the order in which they ended.
+    pub marks: Vec<Mark>,
+}
+
 /// A host's part of the workload.
 pub trait Program: Send {
     /// Time zero.
@@ -77,4 +104,9 @@ pub trait Program: Send {
     /// Messages this program has not posted yet although it was meant to: what a run that ended
     /// early still owed. Zero when all was posted.
     fn unposted(&self) -> u64;
+
+    /// How it spent its time, if it knows.
+    fn report(&self) -> Option<Report> {
+        None
+    }
 }

@@ -135,6 +135,7 @@ pub fn check(metric: &str, shape: &BTreeMap<String, Vec<String>>) -> Result<(), 
         deadlock: Vec::new(),
         packets: crate::summary::Packets::default(),
         collective: Some(collective),
+        program: crate::programs::ProgramFigures::of(&[Default::default()], &[]),
         engine: crate::summary::EngineFigures::default(),
         digest: String::new(),
     };

@@ -4,6 +4,7 @@
 //!
 //! # Map of the code
 //! - [`summary`]: figures of a run, of its variants and workloads, with the JSON names
+//! - [`programs`]: how programs spent their time
 //! - [`distribution`]: percentiles and histograms of completion times
 //! - [`claims`]: what a scenario says of its results, and whether it holds
 //! - [`table`]: variants side by side, for people
@@ -23,6 +24,7 @@ pub mod flows;
 pub mod pcapng;
 pub mod plot;
 pub mod ports;
+pub mod programs;
 pub mod slowdown;
 pub mod summary;
 pub mod table;

@@ -4,6 +4,8 @@ use fabric::probe::{EndpointCounters, PortCounters, RunRecord};
 use fabric::units::{Span, Time};
 use serde::{Deserialize, Serialize};
 
+pub use crate::programs::ProgramFigures;
+
 use crate::claims::Verdict;
 use crate::distribution::{Percentiles, completion_times, fairness, slowdowns};
 
@@ -77,6 +79,9 @@ pub struct Figures {
     pub packets: Packets,
     /// The collective, if the workload is one and finished.
     pub collective: Option<CollectiveFigures>,
+    /// How programs spent their time, if they know and finished.
+    #[serde(default)]
+    pub program: Option<ProgramFigures>,
     /// The engine's work.
     pub engine: EngineFigures,
     /// 128-bit witness of all deliveries and drops, in hexadecimal.
@@ -189,6 +194,8 @@ pub struct Context {
     pub deadlock: Vec<String>,
     /// The collective, if it is one.
     pub collective: Option<CollectiveShape>,
+    /// What the labels in programs' reports stand for.
+    pub labels: Vec<String>,
     /// Seconds of running.
     pub wall_s: f64,
     /// Most memory of the process so far, of all processes added up.
@@ -210,6 +217,8 @@ impl Figures {
         let completed = times.len() as u64;
         let done = record.messages.iter().map(|message| message.acked);
         let makespan = done.filter(|time| *time != Time::NEVER).max().unwrap_or_default();
+        let makespan =
+            record.reports.iter().map(|(_, report)| report.end).fold(makespan, Time::max);
         let finished = completed == context.messages;
         let shape = context.collective.as_ref().filter(|_| finished);
         Figures {
@@ -222,6 +231,9 @@ impl Figures {
             deadlock: context.deadlock.clone(),
             packets: packets(record),
             collective: shape.map(|shape| collective(record, shape)),
+            program: Some(record)
+                .filter(|_| finished)
+                .and_then(|record| ProgramFigures::of(&record.reports, &context.labels)),
             engine: engine(record, context),
             digest: format!("{:032x}", record.digest),
         }
@@ -250,6 +262,7 @@ impl Figures {
             deadlock: parts.iter().flat_map(|part| part.deadlock.iter().cloned()).collect(),
             packets,
             collective: parts.iter().find_map(|part| part.collective.clone()),
+            program: parts.iter().find_map(|part| part.program.clone()),
             engine,
             digest: format!("{digest:032x}"),
         }
@@ -280,6 +293,8 @@ fn packets(record: &RunRecord) -> Packets {
 
 fn collective(record: &RunRecord, shape: &CollectiveShape) -> CollectiveFigures {
     let last = record.messages.iter().map(|message| message.received).max().unwrap_or_default();
+    // Programs may still add up what the last messages brought.
+    let last = record.reports.iter().map(|(_, report)| report.end).fold(last, Time::max);
     // Bits a nanosecond are gigabits a second.
     let algorithm = shape.bytes as f64 * 8.0 / (last.0.max(1) as f64 / 1e3);
     CollectiveFigures {
@@ -378,6 +393,7 @@ pub(crate) mod tests {
         RunRecord {
             messages: times.iter().enumerate().map(message).collect(),
             unposted: 0,
+            reports: Vec::new(),
             ports: Vec::new(),
             endpoints: vec![EndpointCounters { new: 7, ..EndpointCounters::default() }],
             work: Work { hops: 100, ..Work::default() },

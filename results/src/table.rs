@@ -3,7 +3,7 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use crate::summary::{CollectiveFigures, Figures, RunSummary};
+use crate::summary::{CollectiveFigures, Figures, ProgramFigures, RunSummary};
 
 /// A row: its label, its value if the run has one, and whether a ratio to the first variant makes sense.
 struct Row {
@@ -16,7 +16,12 @@ fn of_collective(figures: &Figures, value: fn(&CollectiveFigures) -> f64) -> Opt
     figures.collective.as_ref().map(value)
 }
 
-const ROWS: [Row; 21] = [
+/// Of programs that compute; others have nothing to tell that their messages do not.
+fn of_program(figures: &Figures, value: fn(&ProgramFigures) -> f64) -> Option<f64> {
+    figures.program.as_ref().filter(|program| program.compute_us > 0.0).map(value)
+}
+
+const ROWS: [Row; 25] = [
     Row { label: "collective time, us", value: |f| of_collective(f, |c| c.time_us), decimals: 1 },
     Row {
         label: "algorithm bandwidth, Gb/s",
@@ -28,6 +33,14 @@ const ROWS: [Row; 21] = [
         value: |f| of_collective(f, |c| c.bus_bandwidth_gbps),
         decimals: 1,
     },
+    Row { label: "program time, us", value: |f| of_program(f, |p| p.time_us), decimals: 1 },
+    Row { label: "  computing", value: |f| of_program(f, |p| p.compute_us), decimals: 1 },
+    Row {
+        label: "  exposed communication",
+        value: |f| of_program(f, |p| p.exposed_us),
+        decimals: 1,
+    },
+    Row { label: "  hidden communication", value: |f| of_program(f, |p| p.hidden_us), decimals: 1 },
     Row { label: "flows completed", value: |f| Some(f.completed as f64), decimals: 0 },
     Row { label: "completion min, us", value: |f| Some(f.fct_us.min), decimals: 1 },
     Row { label: "completion mean, us", value: |f| Some(f.fct_us.mean), decimals: 1 },

@@ -53,7 +53,11 @@ fn digests_do_not_depend_on_how_a_shape_is_cut() {
             };
             let first = digest(run_on(&text, &[], 1, 1));
             for (threads, shards) in [(2, 2), (2, 16), (1, 64)] {
-                assert_eq!(digest(run_on(&text, &[], threads, shards)), first, "{name} {transport}");
+                assert_eq!(
+                    digest(run_on(&text, &[], threads, shards)),
+                    first,
+                    "{name} {transport}"
+                );
             }
             assert_eq!(digest(run_among(&text, 3, 1, 9)), first, "{name} {transport}, ranks");
         }
@@ -66,7 +70,8 @@ fn digests_do_not_depend_on_how_a_shape_is_cut() {
 fn other_groups_relieve_a_crowded_link() {
     let mut matrix = String::from("Nodes 72\nConnections 72\n");
     // Host h of a group sends to host h of the next group.
-    (0..72).for_each(|host| matrix += &format!("{host}->{} start 0 size 500000\n", (host + 8) % 72));
+    (0..72)
+        .for_each(|host| matrix += &format!("{host}->{} start 0 size 500000\n", (host + 8) % 72));
     let folder = std::env::temp_dir().join(format!("ultraloom-crowded-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("next-group.cm");

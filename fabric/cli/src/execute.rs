@@ -342,6 +342,7 @@ fn context<R: Ranks>(programs: &Programs, settings: &Settings<'_, R>) -> Context
             bytes: collective.bytes,
             bus_factor: collective.bus_factor(),
         }),
+        labels: programs.labels.clone(),
         threads: settings.threads as u64,
         ranks: settings.ranks.count() as u64,
         ..Context::default()

@@ -86,6 +86,7 @@ pub fn all_to_all(
     Ok(Workload {
         programs: seat(hosts, ranks, program),
         couplings: Vec::new(),
+        labels: Vec::new(),
         messages,
         collective: Some(Collective {
             kind: Kind::AllToAll,

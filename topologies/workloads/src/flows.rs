@@ -140,6 +140,7 @@ pub fn flows(matrix: &Matrix, hosts: u32) -> Workload {
         couplings,
         messages: matrix.connections.len() as u64,
         collective: None,
+        labels: Vec::new(),
     }
 }
 

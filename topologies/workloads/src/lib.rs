@@ -5,33 +5,42 @@
 //! of messages.
 //!
 //! # Map of the code
-//! - [`matrix`]: connection matrices (`.cm`), read with exact places in every error
-//! - [`ns3_flows`]: flow files of the HPCC authors' model
-//! - [`flows`]: the program that plays flows with start times and triggers
-//! - [`patterns`]: permutation and incast as flows; [`poisson`]: flows that arrive at random
-//! - [`ring`]: ring all-reduce; [`all_to_all`]: all-to-all with bounded messages in flight
-//! - [`collective`]: algorithm and bus bandwidth
+//! - Flows: [`matrix`]: connection matrices (`.cm`), read with exact places in every error; [`ns3_flows`]: flow files of the
+//!   HPCC authors' model; [`patterns`]: permutation and incast; [`poisson`]: flows that arrive at random;
+//!   [`flows`]: the program that plays them
+//! - Collectives: [`collective`]: which there are, and their bandwidths; [`algorithms`]: their [`steps`]; [`dataflow`]: the
+//!   proof that these are right; [`choice`]: the fastest by size; [`exchange`]: tables of bytes; [`ring`] and
+//!   [`all_to_all`]: programs of a few words for the two most usual
+//! - Graphs of tasks: [`plan`] builds them, [`tasks`] is the program of a rank that does them
 
+pub mod algorithms;
 pub mod all_to_all;
+pub mod choice;
 pub mod collective;
+pub mod dataflow;
 #[cfg(test)]
 mod driver;
+pub mod exchange;
 pub mod flows;
 pub mod matrix;
 pub mod ns3_flows;
 pub mod patterns;
+pub mod plan;
 pub mod poisson;
 pub mod ring;
+pub mod steps;
+pub mod tasks;
 
 use serde::{Deserialize, Serialize};
 
 use fabric::ids::{HostId, MessageId};
-use fabric::program::{Program, ProgramCx};
+use fabric::program::{Program, ProgramCx, Report};
 
 use all_to_all::AllToAll;
 use collective::Collective;
 use flows::Flows;
 use ring::Ring;
+use tasks::Tasks;
 
 /// A workload, ready for a fabric with one program a host.
 pub struct Workload {
@@ -43,6 +52,8 @@ pub struct Workload {
     pub messages: u64,
     /// What it computes, if it is a collective.
     pub collective: Option<Collective>,
+    /// What the labels in programs' reports stand for.
+    pub labels: Vec<String>,
 }
 
 /// Declares the programs a host can run, and passes each call to the one it has.
@@ -93,6 +104,12 @@ macro_rules! programs {
                     $(AnyProgram::$name(program) => program.unposted(),)*
                 }
             }
+            fn report(&self) -> Option<Report> {
+                match self {
+                    AnyProgram::Idle => None,
+                    $(AnyProgram::$name(program) => program.report(),)*
+                }
+            }
         }
     };
 }
@@ -104,6 +121,8 @@ programs! {
     Ring(Ring),
     /// A rank of an all-to-all.
     AllToAll(AllToAll),
+    /// A rank with tasks.
+    Tasks(Box<Tasks>),
 }
 
 /// One program for each of `hosts`: that of its rank where it has one, else none.

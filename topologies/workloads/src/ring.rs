@@ -91,6 +91,7 @@ pub fn all_reduce(hosts: u32, ranks: &[HostId], bytes: u64) -> Result<Workload, 
         couplings: Vec::new(),
         messages,
         collective: Some(Collective { kind: Kind::AllReduce, ranks: count, bytes }),
+        labels: Vec::new(),
     })
 }
 

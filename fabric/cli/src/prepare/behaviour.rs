@@ -128,6 +128,8 @@ pub struct Behaviour {
     pub scale_up: Option<TransportConfig>,
     /// Longest unloaded round trip.
     pub base_rtt: Span,
+    /// Rate of all ports of a host's NIC together.
+    pub nic_rate: Rate,
 }
 
 /// What sizes are derived from.
@@ -229,7 +231,8 @@ impl Behaviour {
                 Overflow::Trim { .. } | Overflow::CoinTrim { .. }
             );
         let scale_up = graph.scale_up.is_some().then(|| within_domains(graph, &fabric, trims));
-        Ok(Behaviour { fabric, transport, scale_up, base_rtt })
+        let nic_rate = basis.nic_rate();
+        Ok(Behaviour { fabric, transport, scale_up, base_rtt, nic_rate })
     }
 }
 

@@ -6,10 +6,12 @@
 //! - `lossless`: shared buffers, pauses and credits
 //! - `routing`: how switches choose paths
 //! - [`mod@capture`]: frames to record
+//! - `collective`: programs of collectives
 //! - [`faults`]: what happens to links and switches
 
 pub mod behaviour;
 pub mod capture;
+mod collective;
 pub mod faults;
 mod lossless;
 mod roce;
@@ -29,7 +31,7 @@ use transports::roce::config::Operation as RoceOperation;
 use transports::uet::config::{Delivery, Operation};
 use workloads::matrix::{self, Matrix};
 use workloads::poisson::{Arrivals, Sizes, poisson};
-use workloads::{all_to_all, flows, ns3_flows, patterns, ring};
+use workloads::{flows, ns3_flows, patterns};
 
 use crate::error::{Source, UserError};
 use crate::forecast::Traffic;
@@ -52,6 +54,10 @@ pub struct Prepared {
     matrices: BTreeMap<PathBuf, Matrix>,
     /// Distributions of sizes that workloads name, by path.
     sizes: BTreeMap<PathBuf, Sizes>,
+    /// Bytes from each rank to each that all-to-alls name, by path, with their number of ranks.
+    exchanges: BTreeMap<PathBuf, (u32, Arc<[u64]>)>,
+    /// Hosts of a domain, where the topology has such.
+    domain: Option<u32>,
 }
 
 /// What stands for files that need not be there.
@@ -119,8 +125,11 @@ impl Prepared {
         let faults = Faults::new(variant, &graph)?;
         let capture = variant.capture.as_ref().map(|asked| capture::capture(asked, &graph));
         let capture = capture.transpose()?;
+        let exchanges = collective::exchanges(variant, &files)?;
         let matrices = files.matrices;
-        let prepared = Prepared { graph, behaviour, faults, capture, matrices, sizes };
+        let domain = collective::domain(variant, graph.scale_up.map(|scale_up| scale_up.domain));
+        let prepared =
+            Prepared { domain, graph, behaviour, faults, capture, matrices, sizes, exchanges };
         for workload in &variant.workloads {
             prepared.workload(workload, 0)?;
         }
@@ -174,11 +183,8 @@ impl Prepared {
                 let matrix = patterns::incast(hosts, senders, *receiver, *bytes).map_err(wrong)?;
                 Ok(flows::flows(&matrix, hosts))
             }
-            WorkloadKind::AllReduce { bytes, ranks } => {
-                ring::all_reduce(hosts, &seat(ranks)?, *bytes).map_err(wrong)
-            }
-            WorkloadKind::AllToAll { bytes, window, ranks } => {
-                all_to_all::all_to_all(hosts, &seat(ranks)?, *bytes, *window).map_err(wrong)
+            WorkloadKind::Collective(options) => {
+                self.collective(options, &seat(&options.ranks)?).map_err(wrong)
             }
         }
     }
@@ -221,17 +227,8 @@ impl Prepared {
                 let count = (offered / mean) as u64 * hosts;
                 Traffic { at_once: count.min(4 * hosts), ..flows(count, mean as u64) }
             }
-            WorkloadKind::AllReduce { bytes, ranks: asked } => {
-                let ranks = ranks(asked);
-                let chunk = bytes.div_ceil(ranks);
-                let messages = 2 * ranks * ranks.saturating_sub(1);
-                Traffic { messages, at_once: ranks, bytes: chunk, pairs: ranks }
-            }
-            WorkloadKind::AllToAll { bytes, window, ranks: asked } => {
-                let ranks = ranks(asked);
-                let messages = ranks * ranks.saturating_sub(1);
-                let at_once = ranks * u64::from(*window);
-                Traffic { at_once: at_once.min(messages), ..flows(messages, *bytes) }
+            WorkloadKind::Collective(options) => {
+                self.collective_traffic(options, ranks(&options.ranks) as u32)
             }
         }
     }
@@ -247,9 +244,7 @@ impl Prepared {
                 (*bytes, false)
             }
             WorkloadKind::Poisson { sizes, .. } => (self.flow_sizes(sizes).largest(), false),
-            WorkloadKind::AllReduce { bytes, .. } | WorkloadKind::AllToAll { bytes, .. } => {
-                (*bytes, true)
-            }
+            WorkloadKind::Collective(options) => (options.bytes, true),
         };
         let name = &workload.name;
         let reads = match &self.behaviour.transport {

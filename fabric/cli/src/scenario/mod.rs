@@ -2,7 +2,7 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `sprayed`, `tcp`, [`topology`], `uet`: those with
+//! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
 //!   a file of their own
 //! - [`model`]: the scenario as data
 
@@ -18,6 +18,7 @@ mod tcp;
 pub mod topology;
 pub mod tree;
 mod uet;
+mod workload;
 
 use std::path::Path;
 use std::sync::Arc;

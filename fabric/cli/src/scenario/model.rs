@@ -11,6 +11,8 @@ use results::claims::Claim;
 use topologies::placement::Placement;
 use transports::roce::config::{Operation, Preset, QpScope};
 use transports::tcp::config::Control;
+use workloads::algorithms::Algorithm;
+use workloads::collective::Kind;
 
 use crate::error::Origin;
 pub use crate::scenario::topology::{BuildingOptions, ScaleUpOptions, TopologyKind};
@@ -384,22 +386,59 @@ pub enum WorkloadKind {
         /// Receiving host.
         receiver: u32,
     },
-    /// Ring all-reduce.
-    AllReduce {
-        /// Buffer of each rank.
-        bytes: u64,
-        /// Ranks.
-        ranks: Ranks,
-    },
-    /// All-to-all.
-    AllToAll {
-        /// Bytes from each rank to each other.
-        bytes: u64,
-        /// Messages of a rank in flight.
-        window: u32,
-        /// Ranks.
-        ranks: Ranks,
-    },
+    /// A collective.
+    Collective(Box<CollectiveOptions>),
+}
+
+/// A collective, as asked for.
+#[derive(Clone, Debug)]
+pub struct CollectiveOptions {
+    /// Which.
+    pub kind: Kind,
+    /// Buffer; of an all-to-all from each rank to each other.
+    pub bytes: u64,
+    /// How; `None`: by size.
+    pub algorithm: Option<Algorithm>,
+    /// Whether the scenario says how.
+    pub asked: bool,
+    /// The rank that has, or gets, all.
+    pub root: u32,
+    /// Parts that go different ways.
+    pub channels: u32,
+    /// Parts that follow each other.
+    pub chunks: u32,
+    /// Ranks of a domain; `None`: as the topology has them.
+    pub domain: Option<u32>,
+    /// Messages of a rank in flight.
+    pub window: u32,
+    /// Bytes from each rank to each.
+    pub matrix: Option<File>,
+    /// What it costs besides its bytes.
+    pub costs: CollectiveCosts,
+    /// Ranks.
+    pub ranks: Ranks,
+}
+
+/// What collectives cost besides their bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CollectiveCosts {
+    /// How data is framed.
+    pub protocol: Protocol,
+    /// How fast data is added; `None`: at once.
+    pub reduce_rate: Option<Rate>,
+    /// Before each message.
+    pub step_overhead: Option<Span>,
+}
+
+/// NCCL's protocols.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// Data alone.
+    Simple,
+    /// A flag of 4 bytes with each 4 bytes of data.
+    Ll,
+    /// A flag of 8 bytes with each 120 bytes of data.
+    Ll128,
 }
 
 /// Sizes of flows that arrive at random.

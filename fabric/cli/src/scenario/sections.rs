@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 
 use fabric::config::Choice;
 use fabric::link::{Chance, FrameErrors, LinkSet, LlrConfig, MOST_BIT_ERRORS};
-use topologies::placement::Placement;
 use transports::roce::config::Operation;
 
 use crate::error::UserError;
 use crate::scenario::model::{
-    Convergence, File, FlowSizes, Hash, LinkOptions, Pinned, Profile, Ranks, RoceOptions,
-    RoutingOptions, SprayedKind, SwitchOptions, Transport, Variant, Workload, WorkloadKind,
+    Convergence, File, Hash, LinkOptions, Pinned, Profile, RoceOptions, RoutingOptions,
+    SprayedKind, SwitchOptions, Transport, Variant,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
-use crate::scenario::{capture, faults, roce, sprayed, tcp, topology, uet};
+use crate::scenario::{capture, faults, roce, sprayed, tcp, topology, uet, workload};
 
 /// Most hosts, ranks, senders.
 pub(super) const MANY: u64 = 16 << 20;
@@ -40,7 +39,7 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
         switch: switch(&top.table("switch")?)?,
         link: link(&top.table("link")?)?,
         transport: transport(&top.table("transport")?)?,
-        workloads: workloads(&top, seed)?,
+        workloads: workload::workloads(&top, seed)?,
         faults: faults::faults(&top)?,
         capture: capture::capture(&top.table("capture")?)?,
         until,
@@ -238,104 +237,6 @@ fn transport(section: &Section<'_>) -> Result<Transport, UserError> {
     Ok(transport)
 }
 
-#[derive(Clone, Copy)]
-enum Load {
-    Matrix,
-    Permutation,
-    Poisson,
-    Incast,
-    AllReduce,
-    AllToAll,
-}
-
-const LOADS: [(&str, Load); 6] = [
-    ("matrix", Load::Matrix),
-    ("permutation", Load::Permutation),
-    ("poisson", Load::Poisson),
-    ("incast", Load::Incast),
-    ("all-reduce", Load::AllReduce),
-    ("all-to-all", Load::AllToAll),
-];
-
-fn workloads(top: &Section<'_>, seed: u64) -> Result<Vec<Workload>, UserError> {
-    let tables = top.tables("workload")?;
-    if tables.is_empty() {
-        let help = "write for example [workload] kind = \"all-reduce\" and bytes = \"16 MiB\"";
-        return Err(UserError::new("the scenario has no `workload`").help(help));
-    }
-    tables.into_iter().map(|(section, item)| workload(&section, item, seed)).collect()
-}
-
-fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, UserError> {
-    let missing =
-        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
-    let kind = section.word("kind", &LOADS)?.ok_or_else(|| missing("kind"))?;
-    let bytes = || section.bytes("bytes")?.ok_or_else(|| missing("bytes"));
-    let name = section.text("name")?;
-    let kind_name = section.text("kind")?;
-    let kind = match kind {
-        Load::Matrix if section.get("file").is_none() => return Err(missing("file")),
-        Load::Matrix => WorkloadKind::Matrix(file(section)?),
-        Load::Permutation => WorkloadKind::Permutation {
-            bytes: bytes()?,
-            seed: section.count("permutation_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
-        },
-        Load::Poisson => poisson(section, item, seed)?,
-        Load::Incast => WorkloadKind::Incast {
-            bytes: bytes()?,
-            senders: section.count("senders", 1, MANY)?.map(|senders| senders as u32),
-            receiver: section.count("receiver", 0, MANY)?.unwrap_or(0) as u32,
-        },
-        Load::AllReduce => WorkloadKind::AllReduce { bytes: bytes()?, ranks: ranks(section)? },
-        Load::AllToAll => WorkloadKind::AllToAll {
-            bytes: bytes()?,
-            window: section.count("window", 1, MANY)?.unwrap_or(8) as u32,
-            ranks: ranks(section)?,
-        },
-    };
-    section.finish()?;
-    let name = name.or(kind_name).unwrap_or_default();
-    Ok(Workload { name, kind, origin: Some(item.origin.clone()) })
-}
-
-fn poisson(section: &Section<'_>, item: &Item, seed: u64) -> Result<WorkloadKind, UserError> {
-    #[derive(Clone, Copy)]
-    enum Kind {
-        WebSearch,
-        Fixed,
-        File,
-    }
-    let missing =
-        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
-    let kinds = [("websearch", Kind::WebSearch), ("fixed", Kind::Fixed), ("file", Kind::File)];
-    let sizes = match section.word("sizes", &kinds)?.unwrap_or(Kind::WebSearch) {
-        Kind::WebSearch => FlowSizes::WebSearch,
-        Kind::Fixed => FlowSizes::Fixed(section.bytes("bytes")?.ok_or_else(|| missing("bytes"))?),
-        Kind::File if section.get("file").is_none() => return Err(missing("file")),
-        Kind::File => FlowSizes::File(file(section)?),
-    };
-    let load = section.ratio("load", 1.0)?.ok_or_else(|| missing("load"))?;
-    Ok(WorkloadKind::Poisson {
-        sizes,
-        load: load.as_f64(),
-        duration: section.span("duration")?.ok_or_else(|| missing("duration"))?,
-        seed: section.count("traffic_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
-    })
-}
-
-fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
-    let stride = section.count("stride", 1, MANY)?.unwrap_or(1) as u32;
-    let placement = section.word(
-        "placement",
-        &[
-            ("packed", Placement::Packed),
-            ("random", Placement::Random),
-            ("stride", Placement::Stride(stride)),
-        ],
-    )?;
-    Ok(Ranks { count: hosts(section, "ranks")?, placement: placement.unwrap_or(Placement::Packed) })
-}
-
 /// Every key of every section and kind, for the documentation's test.
 #[cfg(test)]
 pub(super) fn all_keys() -> Vec<String> {
@@ -348,6 +249,7 @@ pub(super) fn all_keys() -> Vec<String> {
         include_str!("sprayed.rs"),
         include_str!("tcp.rs"),
         include_str!("topology.rs"),
+        include_str!("workload.rs"),
     ];
     let calls = [
         "get(\"",

@@ -1,0 +1,169 @@
+//! `[workload]`: what is sent.
+
+use topologies::placement::Placement;
+use workloads::algorithms::Algorithm;
+use workloads::collective::Kind;
+
+use crate::error::UserError;
+use crate::scenario::model::{
+    CollectiveCosts, CollectiveOptions, FlowSizes, Protocol, Ranks, Workload, WorkloadKind,
+};
+use crate::scenario::sections::{MANY, file, hosts};
+use crate::scenario::tree::{Item, Section};
+
+#[derive(Clone, Copy)]
+enum Load {
+    Matrix,
+    Permutation,
+    Poisson,
+    Incast,
+    Collective(Kind),
+}
+
+/// Every kind of workload, by name.
+fn loads() -> Vec<(&'static str, Load)> {
+    let mut loads = vec![
+        ("matrix", Load::Matrix),
+        ("permutation", Load::Permutation),
+        ("poisson", Load::Poisson),
+        ("incast", Load::Incast),
+    ];
+    loads.extend(Kind::NAMES.iter().map(|(name, kind)| (*name, Load::Collective(*kind))));
+    loads
+}
+
+pub(super) fn workloads(top: &Section<'_>, seed: u64) -> Result<Vec<Workload>, UserError> {
+    let tables = top.tables("workload")?;
+    if tables.is_empty() {
+        let help = "write for example [workload] kind = \"all-reduce\" and bytes = \"16 MiB\"";
+        return Err(UserError::new("the scenario has no `workload`").help(help));
+    }
+    tables.into_iter().map(|(section, item)| workload(&section, item, seed)).collect()
+}
+
+fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, UserError> {
+    let missing =
+        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
+    let kind = section.word("kind", &loads())?.ok_or_else(|| missing("kind"))?;
+    let bytes = || section.bytes("bytes")?.ok_or_else(|| missing("bytes"));
+    let name = section.text("name")?;
+    let kind_name = section.text("kind")?;
+    let kind = match kind {
+        Load::Matrix if section.get("file").is_none() => return Err(missing("file")),
+        Load::Matrix => WorkloadKind::Matrix(file(section)?),
+        Load::Permutation => WorkloadKind::Permutation {
+            bytes: bytes()?,
+            seed: section.count("permutation_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
+        },
+        Load::Poisson => poisson(section, item, seed)?,
+        Load::Incast => WorkloadKind::Incast {
+            bytes: bytes()?,
+            senders: section.count("senders", 1, MANY)?.map(|senders| senders as u32),
+            receiver: section.count("receiver", 0, MANY)?.unwrap_or(0) as u32,
+        },
+        Load::Collective(kind) => {
+            WorkloadKind::Collective(Box::new(collective(section, item, kind)?))
+        }
+    };
+    section.finish()?;
+    let name = name.or(kind_name).unwrap_or_default();
+    Ok(Workload { name, kind, origin: Some(item.origin.clone()) })
+}
+
+fn poisson(section: &Section<'_>, item: &Item, seed: u64) -> Result<WorkloadKind, UserError> {
+    #[derive(Clone, Copy)]
+    enum Sizes {
+        WebSearch,
+        Fixed,
+        File,
+    }
+    let missing =
+        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
+    let kinds = [("websearch", Sizes::WebSearch), ("fixed", Sizes::Fixed), ("file", Sizes::File)];
+    let sizes = match section.word("sizes", &kinds)?.unwrap_or(Sizes::WebSearch) {
+        Sizes::WebSearch => FlowSizes::WebSearch,
+        Sizes::Fixed => FlowSizes::Fixed(section.bytes("bytes")?.ok_or_else(|| missing("bytes"))?),
+        Sizes::File if section.get("file").is_none() => return Err(missing("file")),
+        Sizes::File => FlowSizes::File(file(section)?),
+    };
+    let load = section.ratio("load", 1.0)?.ok_or_else(|| missing("load"))?;
+    Ok(WorkloadKind::Poisson {
+        sizes,
+        load: load.as_f64(),
+        duration: section.span("duration")?.ok_or_else(|| missing("duration"))?,
+        seed: section.count("traffic_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
+    })
+}
+
+/// A collective of any kind.
+fn collective(
+    section: &Section<'_>,
+    item: &Item,
+    kind: Kind,
+) -> Result<CollectiveOptions, UserError> {
+    let small = |key: &'static str, most: u64| {
+        Ok::<_, UserError>(section.count(key, 1, most)?.map(|number| number as u32))
+    };
+    let bytes = match kind {
+        Kind::Barrier => Some(1),
+        _ => section.bytes("bytes")?,
+    };
+    let matrix = match kind {
+        Kind::AllToAll if section.get("file").is_some() => Some(file(section)?),
+        _ => None,
+    };
+    if bytes.is_none() && matrix.is_none() {
+        return Err(UserError::at(&item.origin, format!("`{}` is missing", section.name("bytes"))));
+    }
+    let mut names = vec![("auto", None)];
+    names.extend(Algorithm::of(kind).iter().map(|known| (known.name(), Some(*known))));
+    let root = match kind {
+        Kind::Broadcast | Kind::Reduce | Kind::Gather | Kind::Scatter => {
+            section.count("root", 0, MANY)?.unwrap_or(0) as u32
+        }
+        _ => 0,
+    };
+    let algorithm = match names.len() {
+        2 => Some(Algorithm::of(kind)[0]),
+        _ => section.word("algorithm", &names)?.unwrap_or(Some(Algorithm::of(kind)[0])),
+    };
+    let asked = section.get("algorithm").is_some();
+    Ok(CollectiveOptions {
+        kind,
+        bytes: bytes.unwrap_or(1),
+        algorithm,
+        asked,
+        root,
+        channels: small("channels", 1_024)?.unwrap_or(1),
+        chunks: small("chunks", 65_536)?.unwrap_or(1),
+        domain: small("domain", MANY)?,
+        window: section.count("window", 1, MANY)?.unwrap_or(8) as u32,
+        matrix,
+        costs: costs(section)?,
+        ranks: ranks(section)?,
+    })
+}
+
+/// What collectives cost besides their bytes.
+pub(super) fn costs(section: &Section<'_>) -> Result<CollectiveCosts, UserError> {
+    let protocols =
+        [("simple", Protocol::Simple), ("ll", Protocol::Ll), ("ll128", Protocol::Ll128)];
+    Ok(CollectiveCosts {
+        protocol: section.word("protocol", &protocols)?.unwrap_or(Protocol::Simple),
+        reduce_rate: section.rate("reduce_rate")?,
+        step_overhead: section.span("step_overhead")?,
+    })
+}
+
+fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
+    let stride = section.count("stride", 1, MANY)?.unwrap_or(1) as u32;
+    let placement = section.word(
+        "placement",
+        &[
+            ("packed", Placement::Packed),
+            ("random", Placement::Random),
+            ("stride", Placement::Stride(stride)),
+        ],
+    )?;
+    Ok(Ranks { count: hosts(section, "ranks")?, placement: placement.unwrap_or(Placement::Packed) })
+}
