@@ -21,6 +21,9 @@ use crate::scenario::model::{
     CollectiveCosts, CollectiveOptions, Protocol, TopologyKind, Variant, WorkloadKind,
 };
 
+/// Tables of bytes by path, each with its number of ranks.
+pub(super) type Exchanges = BTreeMap<PathBuf, (u32, Arc<[u64]>)>;
+
 /// What collectives cost, as the engine's programs count it.
 pub(super) fn costs(options: &CollectiveCosts) -> Costs {
     let picoseconds = |rate: Rate| (8_000_000_000_000 << 16) / u128::from(rate.bits_per_second());
@@ -36,10 +39,7 @@ pub(super) fn costs(options: &CollectiveCosts) -> Costs {
 }
 
 /// The exchanges that all-to-alls of a variant name.
-pub(super) fn exchanges(
-    variant: &Variant,
-    files: &Files,
-) -> Result<BTreeMap<PathBuf, (u32, Arc<[u64]>)>, UserError> {
+pub(super) fn exchanges(variant: &Variant, files: &Files) -> Result<Exchanges, UserError> {
     let mut found = BTreeMap::new();
     for workload in &variant.workloads {
         let WorkloadKind::Collective(options) = &workload.kind else { continue };

@@ -54,8 +54,8 @@ pub struct Prepared {
     matrices: BTreeMap<PathBuf, Matrix>,
     /// Distributions of sizes that workloads name, by path.
     sizes: BTreeMap<PathBuf, Sizes>,
-    /// Bytes from each rank to each that all-to-alls name, by path, with their number of ranks.
-    exchanges: BTreeMap<PathBuf, (u32, Arc<[u64]>)>,
+    /// Bytes from each rank to each that all-to-alls name.
+    exchanges: collective::Exchanges,
     /// Hosts of a domain, where the topology has such.
     domain: Option<u32>,
 }

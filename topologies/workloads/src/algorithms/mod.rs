@@ -148,11 +148,12 @@ impl Recipe {
                 self.domain
             ));
         }
-        let blocks = self.blocks();
-        if self.matrix.is_none() && self.bytes < u64::from(blocks) && self.kind != Kind::Barrier {
-            return Err(format!("{} B cannot be cut into {blocks} parts", self.bytes));
+        match self.sizes() {
+            Sizes::Even { bytes, blocks } if bytes < u64::from(blocks) => {
+                Err(format!("{bytes} B cannot be cut into {blocks} parts"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Blocks of the buffer.
