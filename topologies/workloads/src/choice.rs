@@ -40,7 +40,10 @@ pub fn time(recipe: &Recipe, network: &Network) -> Option<f64> {
             levels * alpha + (n - 1.0) * part
         }
         (Kind::AllGather, Algorithm::Bruck) => levels * alpha + (n - 1.0) * part,
-        (Kind::AllToAll, Algorithm::Windowed) => alpha + (n - 1.0) * part,
+        // A message is in flight until its acknowledgement, another latency later.
+        (Kind::AllToAll, Algorithm::Windowed) => {
+            alpha + (n - 1.0) * part.max(2.0 * alpha / f64::from(recipe.window))
+        }
         (Kind::AllToAll, Algorithm::Bruck) => levels * (alpha + whole / 2.0),
         (Kind::Broadcast | Kind::Reduce, Algorithm::Tree) => levels * (alpha + whole),
         (Kind::Broadcast | Kind::Reduce, Algorithm::Ring) => {
