@@ -97,6 +97,26 @@ pub fn data() -> Option<PathBuf> {
     None
 }
 
+/// A folder of files of one tool; `None`, with the reason printed, where it is not there.
+pub fn files(tool: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(tool);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIP: the files of {tool} are not at {}", folder.display());
+    None
+}
+
+/// Why a scenario's text is refused, as a user reads it.
+///
+/// # Panics
+/// If it is not.
+pub fn refusal(text: &str) -> String {
+    let source = Source { name: "test.toml".into(), text: text.into(), folder: None };
+    let scenario = from_source(&Arc::new(source), &[], None);
+    scenario.and_then(|scenario| prepare(&scenario).map(drop)).expect_err("it is wrong").render()
+}
+
 /// A recorded run of the reference simulator.
 #[derive(Clone, Debug)]
 pub struct Reference {

@@ -11,7 +11,8 @@
 //! - Collectives: [`collective`]: which there are, and their bandwidths; [`algorithms`]: their [`steps`]; [`dataflow`]: the
 //!   proof that these are right; [`choice`]: the fastest by size; [`exchange`]: tables of bytes; [`ring`] and
 //!   [`all_to_all`]: programs of a few words for the two most usual
-//! - Graphs of tasks: [`plan`] builds them, [`tasks`] is the program of a rank that does them
+//! - Graphs of tasks: [`plan`] builds them, [`tasks`] is the program of a rank that does them; [`traces`]: those of other
+//!   tools' files
 
 pub mod algorithms;
 pub mod all_to_all;
@@ -30,6 +31,7 @@ pub mod poisson;
 pub mod ring;
 pub mod steps;
 pub mod tasks;
+pub mod traces;
 
 use serde::{Deserialize, Serialize};
 

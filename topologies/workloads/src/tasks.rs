@@ -21,8 +21,18 @@ pub enum Task {
     Join,
     /// Time passes.
     Wait(Span),
-    /// The accelerator computes; it does one thing at a time.
-    Compute(Span),
+    /// A stream computes; it does one thing at a time.
+    Compute {
+        /// How long.
+        time: Span,
+        /// Which stream.
+        stream: u8,
+    },
+    /// Received data is added up.
+    Add {
+        /// How much.
+        bytes: u64,
+    },
     /// A message is posted; done at once.
     Send {
         /// Receiver.
@@ -84,6 +94,10 @@ pub struct Costs {
 }
 
 impl Costs {
+    fn adding(&self, bytes: u64) -> Span {
+        Span(((u128::from(bytes) * u128::from(self.reduce)) >> 16) as u64)
+    }
+
     fn wire_bytes(&self, bytes: u64) -> u64 {
         if self.wire == 0 { bytes } else { (bytes * u64::from(self.wire)).div_ceil(120) }
     }
@@ -106,6 +120,13 @@ struct Running {
     early: BTreeSet<u32>,
     left: u32,
     since: Time,
+}
+
+/// Something that computes one thing at a time.
+#[derive(Default, Serialize, Deserialize)]
+struct Stream {
+    busy: Option<u32>,
+    waiting: VecDeque<u32>,
 }
 
 /// What a wake-up is for.
@@ -139,8 +160,7 @@ pub struct Tasks {
     early_steps: BTreeMap<u32, Vec<u32>>,
     /// Receiving tasks that have begun.
     open: BTreeSet<u32>,
-    computing: Option<u32>,
-    to_compute: VecDeque<u32>,
+    streams: BTreeMap<u8, Stream>,
     wakes: BTreeMap<u32, Wake>,
     next_wake: u32,
     left: u64,
@@ -152,7 +172,7 @@ pub struct Tasks {
 #[derive(Default, Serialize, Deserialize)]
 struct Meter {
     since: Time,
-    computing: bool,
+    computing: u32,
     communicating: u32,
     compute: Span,
     exposed: Span,
@@ -164,7 +184,7 @@ impl Meter {
     fn turn(&mut self, now: Time) {
         let passed = now.since(self.since);
         self.since = now;
-        if self.computing {
+        if self.computing > 0 {
             self.compute = self.compute + passed;
             if self.communicating > 0 {
                 self.hidden = self.hidden + passed;
@@ -191,8 +211,7 @@ impl Tasks {
             early: BTreeSet::new(),
             early_steps: BTreeMap::new(),
             open: BTreeSet::new(),
-            computing: None,
-            to_compute: VecDeque::new(),
+            streams: BTreeMap::new(),
             wakes: BTreeMap::new(),
             next_wake: 0,
             left: 0,
@@ -215,11 +234,12 @@ impl Tasks {
     fn begin(&mut self, cx: &mut ProgramCx<'_>, task: u32, ready: &mut Vec<u32>) {
         match self.tasks[task as usize] {
             Task::Join => ready.push(task),
-            Task::Wait(span) | Task::Compute(span) if span == Span::ZERO => ready.push(task),
-            Task::Wait(span) => self.wake(cx, span, Wake::Task(task)),
-            Task::Compute(_) => {
-                self.to_compute.push_back(task);
-                self.compute(cx);
+            Task::Wait(span) => self.pass(cx, span, task, ready),
+            Task::Add { bytes } => self.pass(cx, self.costs.adding(bytes), task, ready),
+            Task::Compute { time: Span::ZERO, .. } => ready.push(task),
+            Task::Compute { stream, .. } => {
+                self.streams.entry(stream).or_default().waiting.push_back(task);
+                self.compute(cx, stream);
             }
             Task::Send { to, message, bytes } => {
                 cx.post(MessageId(message), to, bytes);
@@ -241,22 +261,32 @@ impl Tasks {
         }
     }
 
+    /// A task that is nothing but time.
+    fn pass(&mut self, cx: &mut ProgramCx<'_>, span: Span, task: u32, ready: &mut Vec<u32>) {
+        if span == Span::ZERO {
+            ready.push(task);
+        } else {
+            self.wake(cx, span, Wake::Task(task));
+        }
+    }
+
     fn communicates(&mut self, now: Time, change: i32) {
         self.meter.turn(now);
         self.meter.communicating = self.meter.communicating.wrapping_add_signed(change);
     }
 
-    /// Computes the next thing, if nothing else is computed.
-    fn compute(&mut self, cx: &mut ProgramCx<'_>) {
-        if self.computing.is_some() {
+    /// A stream computes the next thing, if it computes nothing else.
+    fn compute(&mut self, cx: &mut ProgramCx<'_>, number: u8) {
+        let stream = self.streams.entry(number).or_default();
+        if stream.busy.is_some() {
             return;
         }
-        let Some(task) = self.to_compute.pop_front() else { return };
-        let Task::Compute(span) = self.tasks[task as usize] else { return };
+        let Some(task) = stream.waiting.pop_front() else { return };
+        let Task::Compute { time, .. } = self.tasks[task as usize] else { return };
+        stream.busy = Some(task);
         self.meter.turn(cx.now);
-        self.meter.computing = true;
-        self.computing = Some(task);
-        self.wake(cx, span, Wake::Task(task));
+        self.meter.computing += 1;
+        self.wake(cx, time, Wake::Task(task));
     }
 
     /// All of these are done, and what waited for nothing else begins.
@@ -388,8 +418,7 @@ impl Tasks {
         let Step { action, bytes, .. } = self.running[&number].steps[step as usize];
         let adds = matches!(action, Action::Reduce { .. }) && self.costs.reduce > 0;
         if adds {
-            let time = (u128::from(bytes) * u128::from(self.costs.reduce)) >> 16;
-            self.wake(cx, Span(time as u64), Wake::Added(number, step));
+            self.wake(cx, self.costs.adding(bytes), Wake::Added(number, step));
         } else {
             done.push(step);
         }
@@ -481,11 +510,11 @@ impl Program for Tasks {
     fn on_wake(&mut self, cx: &mut ProgramCx<'_>, token: u32) {
         match self.wakes.remove(&token) {
             Some(Wake::Task(task)) => {
-                if self.computing == Some(task) {
+                if let Task::Compute { stream, .. } = self.tasks[task as usize] {
                     self.meter.turn(cx.now);
-                    self.meter.computing = false;
-                    self.computing = None;
-                    self.compute(cx);
+                    self.meter.computing -= 1;
+                    self.streams.entry(stream).or_default().busy = None;
+                    self.compute(cx, stream);
                 }
                 self.finish(cx, vec![task]);
             }

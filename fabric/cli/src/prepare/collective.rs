@@ -64,7 +64,7 @@ pub(super) fn domain(variant: &Variant, scale_up: Option<u32>) -> Option<u32> {
 
 impl Prepared {
     /// What the choice of an algorithm knows of the fabric.
-    fn network(&self, costs: &CollectiveCosts) -> Network {
+    pub(super) fn network(&self, costs: &CollectiveCosts) -> Network {
         let rate = self.behaviour.nic_rate.bits_per_second() as f64 / 8e12;
         let step = costs.step_overhead.unwrap_or(Span::ZERO);
         let latency = Span(self.behaviour.base_rtt.0 / 2) + step;

@@ -6,7 +6,7 @@
 //! - `lossless`: shared buffers, pauses and credits
 //! - `routing`: how switches choose paths
 //! - [`mod@capture`]: frames to record
-//! - `collective`: programs of collectives
+//! - `collective`: programs of collectives; `trace`: those of other tools' files
 //! - [`faults`]: what happens to links and switches
 
 pub mod behaviour;
@@ -19,6 +19,7 @@ mod routing;
 mod sprayed;
 mod tcp;
 mod topology;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub struct Prepared {
     exchanges: collective::Exchanges,
     /// Hosts of a domain, where the topology has such.
     domain: Option<u32>,
+    /// Traces that workloads name.
+    traces: trace::Traces,
 }
 
 /// What stands for files that need not be there.
@@ -126,10 +129,20 @@ impl Prepared {
         let capture = variant.capture.as_ref().map(|asked| capture::capture(asked, &graph));
         let capture = capture.transpose()?;
         let exchanges = collective::exchanges(variant, &files)?;
-        let matrices = files.matrices;
         let domain = collective::domain(variant, graph.scale_up.map(|scale_up| scale_up.domain));
-        let prepared =
-            Prepared { domain, graph, behaviour, faults, capture, matrices, sizes, exchanges };
+        let traces = trace::traces(variant, &files, graph.hosts)?;
+        let matrices = files.matrices;
+        let prepared = Prepared {
+            domain,
+            traces,
+            graph,
+            behaviour,
+            faults,
+            capture,
+            matrices,
+            sizes,
+            exchanges,
+        };
         for workload in &variant.workloads {
             prepared.workload(workload, 0)?;
         }
@@ -186,6 +199,10 @@ impl Prepared {
             WorkloadKind::Collective(options) => {
                 self.collective(options, &seat(&options.ranks)?).map_err(wrong)
             }
+            WorkloadKind::Trace(options) => {
+                let ranks = Ranks { count: Some(self.trace_ranks(options)), ..options.ranks };
+                self.trace(options, &seat(&ranks)?).map_err(wrong)
+            }
         }
     }
 }
@@ -230,6 +247,7 @@ impl Prepared {
             WorkloadKind::Collective(options) => {
                 self.collective_traffic(options, ranks(&options.ranks) as u32)
             }
+            WorkloadKind::Trace(options) => self.trace_traffic(options),
         }
     }
 
@@ -245,6 +263,7 @@ impl Prepared {
             }
             WorkloadKind::Poisson { sizes, .. } => (self.flow_sizes(sizes).largest(), false),
             WorkloadKind::Collective(options) => (options.bytes, true),
+            WorkloadKind::Trace(_) => (u64::MAX, true),
         };
         let name = &workload.name;
         let reads = match &self.behaviour.transport {

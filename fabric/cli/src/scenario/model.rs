@@ -388,6 +388,35 @@ pub enum WorkloadKind {
     },
     /// A collective.
     Collective(Box<CollectiveOptions>),
+    /// A trace of another tool.
+    Trace(Box<TraceOptions>),
+}
+
+/// A trace, as asked for.
+#[derive(Clone, Debug)]
+pub struct TraceOptions {
+    /// The file; `*` stands for the rank where each has one.
+    pub file: File,
+    /// MSCCL: the buffer.
+    pub bytes: Option<u64>,
+    /// SimAI: the first so many layers.
+    pub layers: Option<u32>,
+    /// SimAI: tensor-parallel ranks; `None`: the file's.
+    pub tensor: Option<u32>,
+    /// SimAI: expert-parallel ranks; `None`: the file's.
+    pub expert: Option<u32>,
+    /// How collectives are done, where there is such an algorithm for them; `Some(None)`: by size; `None`: the usual.
+    pub algorithm: Option<Option<Algorithm>>,
+    /// Parts that go different ways.
+    pub channels: u32,
+    /// Parts that follow each other.
+    pub chunks: u32,
+    /// Ranks of a domain; `None`: as the topology has them.
+    pub domain: Option<u32>,
+    /// What collectives cost besides their bytes.
+    pub costs: CollectiveCosts,
+    /// Ranks; the file's, if it has several.
+    pub ranks: Ranks,
 }
 
 /// A collective, as asked for.

@@ -6,7 +6,8 @@ use workloads::collective::Kind;
 
 use crate::error::UserError;
 use crate::scenario::model::{
-    CollectiveCosts, CollectiveOptions, FlowSizes, Protocol, Ranks, Workload, WorkloadKind,
+    CollectiveCosts, CollectiveOptions, FlowSizes, Protocol, Ranks, TraceOptions, Workload,
+    WorkloadKind,
 };
 use crate::scenario::sections::{MANY, file, hosts};
 use crate::scenario::tree::{Item, Section};
@@ -18,6 +19,7 @@ enum Load {
     Poisson,
     Incast,
     Collective(Kind),
+    Trace,
 }
 
 /// Every kind of workload, by name.
@@ -27,6 +29,7 @@ fn loads() -> Vec<(&'static str, Load)> {
         ("permutation", Load::Permutation),
         ("poisson", Load::Poisson),
         ("incast", Load::Incast),
+        ("trace", Load::Trace),
     ];
     loads.extend(Kind::NAMES.iter().map(|(name, kind)| (*name, Load::Collective(*kind))));
     loads
@@ -61,6 +64,8 @@ fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, U
             senders: section.count("senders", 1, MANY)?.map(|senders| senders as u32),
             receiver: section.count("receiver", 0, MANY)?.unwrap_or(0) as u32,
         },
+        Load::Trace if section.get("file").is_none() => return Err(missing("file")),
+        Load::Trace => WorkloadKind::Trace(Box::new(trace(section)?)),
         Load::Collective(kind) => {
             WorkloadKind::Collective(Box::new(collective(section, item, kind)?))
         }
@@ -144,8 +149,32 @@ fn collective(
     })
 }
 
+/// A trace of another tool.
+fn trace(section: &Section<'_>) -> Result<TraceOptions, UserError> {
+    let small = |key: &'static str, most: u64| {
+        Ok::<_, UserError>(section.count(key, 1, most)?.map(|number| number as u32))
+    };
+    let names: Vec<(&str, Option<Algorithm>)> = [("auto", None)]
+        .into_iter()
+        .chain(Algorithm::NAMES.iter().map(|(name, known)| (*name, Some(*known))))
+        .collect();
+    Ok(TraceOptions {
+        file: file(section)?,
+        bytes: section.bytes("bytes")?,
+        layers: small("layers", MANY)?,
+        tensor: small("tensor_parallel", MANY)?,
+        expert: small("expert_parallel", MANY)?,
+        algorithm: section.word("algorithm", &names)?,
+        channels: small("channels", 1_024)?.unwrap_or(1),
+        chunks: small("chunks", 65_536)?.unwrap_or(1),
+        domain: small("domain", MANY)?,
+        costs: costs(section)?,
+        ranks: ranks(section)?,
+    })
+}
+
 /// What collectives cost besides their bytes.
-pub(super) fn costs(section: &Section<'_>) -> Result<CollectiveCosts, UserError> {
+fn costs(section: &Section<'_>) -> Result<CollectiveCosts, UserError> {
     let protocols =
         [("simple", Protocol::Simple), ("ll", Protocol::Ll), ("ll128", Protocol::Ll128)];
     Ok(CollectiveCosts {
