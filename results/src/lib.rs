@@ -8,7 +8,7 @@
 //! - [`distribution`]: percentiles and histograms of completion times
 //! - [`claims`]: what a scenario says of its results, and whether it holds
 //! - [`table`]: variants side by side, for people
-//! - [`slowdown`]: transports against traffic, as a table and a figure
+//! - [`columns_of_text`]: small tables; [`slowdown`]: transports against traffic, as a table and a figure
 //! - [`flows`], [`ports`]: columnar records (Parquet), with meanings and units in the file
 //! - [`pcapng`]: captured frames
 //! - [`plot`]: completion-time distributions as SVG and PNG
@@ -17,6 +17,7 @@
 
 pub mod claims;
 mod columns;
+pub mod columns_of_text;
 pub mod distribution;
 pub mod fidelity;
 pub mod fidelity_plot;

@@ -86,7 +86,7 @@ fn witness(record: &RunRecord) -> String {
 }
 
 /// Every state that there is: all transports but TCP, shared buffers and their watchdog, credits, link-level retry,
-/// telemetry, flowlets, faults before and after a pause, triggers between hosts, captures.
+/// telemetry, flowlets, ways by queues and other groups, several ports and NICs, tasks, faults before and after a pause, triggers between hosts, captures.
 #[test]
 fn a_run_taken_up_again_and_again_is_the_same_run() {
     let topology = "hosts = 32\nrouting = { kind = \"least-queue\", flowlet_gap = \"1 us\", \
@@ -105,6 +105,11 @@ fn a_run_taken_up_again_and_again_is_the_same_run() {
     let watchdog = "\n[switch]\npfc_watchdog = \"5 us\"";
     let buffer = "hosts = 32\nbuffer = \"1 MiB\"";
     let plain = "hosts = 32";
+    let by_queues = "kind = \"dragonfly\"\nhosts = 72\nrouting.paths = \"adaptive\"";
+    let by_groups = "kind = \"dragonfly\"\nhosts = 72\nrouting.paths = \"valiant\"";
+    let domains = "hosts = 32\nscale_up = { domain = 8, rate = \"1600 Gb/s\" }";
+    let tree = "kind = \"all-reduce\"\nbytes = \"256 KB\"\nalgorithm = \"double-tree\"\nchunks = 4\n\
+        reduce_rate = \"800 Gb/s\"\nstep_overhead = \"500 ns\"\n";
     let cases = [
         (plain, String::new(), exchange),
         (plain, transport(&format!("congestion = \"rccc\"{capture}")), incast),
@@ -119,6 +124,10 @@ fn a_run_taken_up_again_and_again_is_the_same_run() {
         (plain, transport("kind = \"ndp\""), incast),
         (plain, transport("kind = \"srd\""), exchange),
         (plain, transport("kind = \"strack\""), reduce),
+        (by_queues, String::new(), exchange),
+        (by_groups, roce(""), permutation),
+        ("hosts = 32\nplanes = 2", roce("queue_pairs = 2"), exchange),
+        (domains, String::new(), tree),
     ];
     for (topology, rest, workload) in cases {
         let text = format!("[topology]\n{topology}\n{rest}\n[workload]\n{workload}");

@@ -10,7 +10,7 @@ fn scenario(topology: &str, rest: &str, workload: &str) -> String {
     format!("[topology]\nhosts = 32\n{topology}\n{rest}\n[workload]\n{workload}\n")
 }
 
-/// Twelve scenarios: all transports, faults of links and switches, losses, pauses, captures, both profiles.
+/// Thirteen scenarios: all transports, faults of links and switches, losses, pauses, captures, both profiles.
 fn scenarios() -> Vec<String> {
     let incast = "kind = \"incast\"\nbytes = \"60 KB\"";
     let exchange = "kind = \"all-to-all\"\nbytes = \"8 KB\"";
@@ -35,6 +35,13 @@ fn scenarios() -> Vec<String> {
         scenario("", &transport("kind = \"strack\""), permutation),
         scenario("", &transport("kind = \"tcp\""), exchange),
         scenario("", "[capture]\nports = \"host:3\"", "kind = \"all-reduce\"\nbytes = \"256 KB\""),
+        // Tasks with chunks, costs, and a network within domains.
+        scenario(
+            "scale_up = { domain = 4, rate = \"1600 Gb/s\" }",
+            "",
+            "kind = \"all-reduce\"\nbytes = \"256 KB\"\nalgorithm = \"double-tree\"\nchunks = 4\n\
+             reduce_rate = \"800 Gb/s\"\nstep_overhead = \"1 us\"",
+        ),
     ]
 }
 
@@ -60,12 +67,12 @@ fn witness(outcome: Outcome) -> String {
     format!("{flows:?}{ports:?}{captured:?}{}", plain(outcome.summary))
 }
 
-/// Digests, records and captures of twelve scenarios are those of one process, for ranks 1 to 4, threads 1, 2, 4
+/// Digests, records and captures of thirteen scenarios are those of one process, for ranks 1 to 4, threads 1, 2, 4
 /// and shards 1, 16, 256.
 #[test]
 fn outcomes_do_not_depend_on_ranks() {
     let scenarios = scenarios();
-    assert_eq!(scenarios.len(), 12);
+    assert_eq!(scenarios.len(), 13);
     for text in scenarios {
         let first = witness(run_on(&text, &[], 1, 1));
         for ranks in 1..=4 {

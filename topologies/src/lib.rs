@@ -10,6 +10,7 @@
 //!   authors' model and SimAI; [`wiring`]: what they have in common
 //! - [`properties`]: diameter, base round trip; [`ideal`]: what slowdowns are measured against;
 //!   [`check`]: every route arrives; [`channels`]: none waits for itself
+//! - [`describe`]: a fabric in figures; [`export`]: GraphML and DOT
 //! - [`partition`]: nodes to shards; [`placement`]: ranks to hosts; [`links`]: links by name
 //! - [`text`]: positions in files and nearest words, for errors
 
@@ -18,8 +19,10 @@ pub mod buildings;
 pub mod channels;
 pub mod check;
 pub mod clos;
+pub mod describe;
 pub mod direct;
 pub mod error;
+pub mod export;
 pub mod htsim_topo;
 pub mod ideal;
 pub mod links;

@@ -19,6 +19,7 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   ultraloom run
   ultraloom run topologies/scenarios/incast.toml --set topology.hosts=64 --seed 7
+  ultraloom topology topologies/scenarios/dragonfly.toml --set topology.hosts=1056
   ultraloom run my.toml --threads 1 --output json --out results/runs/mine
   ultraloom run my.toml --out results/runs/long --checkpoint-every '10min wall' --resume";
 
@@ -27,6 +28,8 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Run a scenario, all its variants, and compare them.
     Run(Run),
+    /// Describe a scenario's fabric: switches, links, bisection, routes, memory; export it.
+    Topology(Topology),
     /// Run the fidelity table: our figures beside recorded ones of the reference simulators.
     Validate(Validate),
     /// Measure the engine's speed on this machine.
@@ -66,6 +69,28 @@ pub struct Run {
     /// results/runs/NAME, numbered if taken].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Arguments of `topology`.
+#[derive(Debug, Args)]
+pub struct Topology {
+    /// Scenario file; without it, the default scenario.
+    pub scenario: Option<PathBuf>,
+    /// Override a key of the scenario; repeatable.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Only the fabric of this variant [default: every fabric that some variant has].
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// Write the fabric as GraphML.
+    #[arg(long, value_name = "FILE")]
+    pub graphml: Option<PathBuf>,
+    /// Write the fabric as DOT, for Graphviz.
+    #[arg(long, value_name = "FILE")]
+    pub dot: Option<PathBuf>,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,

@@ -6,7 +6,7 @@
 //!   [`csv_file`]: tables with places
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: all runs of a scenario,
 //!   `play`: one of them; [`checkpoint`]: their state, to go on after a stop
-//! - [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
+//! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
 //! - [`forecast`]: memory, before a run
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
@@ -24,6 +24,7 @@ pub mod prepare;
 pub mod progress;
 pub mod run;
 pub mod scenario;
+pub mod topology;
 pub mod validate;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Run(arguments)) => return run::run_among(&arguments),
         None => return run::run_among(&Run::default()),
         _ if dist::started() > 1 => Err(UserError::new("only `run` works on several processes")),
+        Some(Command::Topology(arguments)) => topology::topology(&arguments),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
     };

@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn mistakes_are_said() {
         let node = RawNode { id: 1, kind: 5, name: "x".into(), ..RawNode::default() };
-        let bytes = encode(&[node.clone()]);
+        let bytes = encode(std::slice::from_ref(&node));
         assert_eq!(parse(&bytes, 2).unwrap_err(), "node 1 (x) has no `comm_dst`");
         let cut = parse(&bytes[..bytes.len() - 1], 2).unwrap_err();
         assert!(cut.starts_with("byte 1: a message of"), "{cut}");
