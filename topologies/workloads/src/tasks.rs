@@ -56,7 +56,7 @@ pub enum Task {
         /// Its number.
         message: u32,
     },
-    /// This rank's part of a collective: the place in [`Tasks::instances`].
+    /// This rank's part of a collective: its place among those of the rank.
     Collective(u32),
 }
 
