@@ -10,27 +10,109 @@ use crate::matrix::{Connection, Matrix, Start};
 /// Most flows of one workload.
 const MOST_FLOWS: f64 = 16e6;
 
+/// Published distributions: bytes, and percent of flows that are not larger. As the traffic generator of HPCC's authors has
+/// them (alibaba-edu/High-Precision-Congestion-Control, `traffic_gen`): web search of DCTCP (SIGCOMM 2010), Facebook's Hadoop
+/// (SIGCOMM 2015), Alibaba's storage (2019), and Google's RPCs (2008; of its 900 points those at powers of two, between which they
+/// are straight).
+pub const PUBLISHED: [(&str, &[(f64, f64)]); 4] = [
+    (
+        "websearch",
+        &[
+            (0.0, 0.0),
+            (10e3, 15.0),
+            (20e3, 20.0),
+            (30e3, 30.0),
+            (50e3, 40.0),
+            (80e3, 53.0),
+            (200e3, 60.0),
+            (1e6, 70.0),
+            (2e6, 80.0),
+            (5e6, 90.0),
+            (10e6, 97.0),
+            (30e6, 100.0),
+        ],
+    ),
+    (
+        "hadoop",
+        &[
+            (0.0, 0.0),
+            (100.0, 1.0),
+            (200.0, 2.0),
+            (300.0, 5.0),
+            (350.0, 15.0),
+            (400.0, 20.0),
+            (500.0, 30.0),
+            (600.0, 40.0),
+            (700.0, 50.0),
+            (1e3, 60.0),
+            (2e3, 67.0),
+            (7e3, 70.0),
+            (30e3, 72.0),
+            (50e3, 82.0),
+            (80e3, 87.0),
+            (120e3, 90.0),
+            (300e3, 95.0),
+            (1e6, 97.5),
+            (2e6, 99.0),
+            (10e6, 100.0),
+        ],
+    ),
+    (
+        "ali-storage",
+        &[
+            (0.0, 0.0),
+            (4e3, 22.93),
+            (8e3, 69.21),
+            (16e3, 80.61),
+            (32e3, 90.47),
+            (64e3, 93.53),
+            (128e3, 96.77),
+            (256e3, 97.53),
+            (2e6, 100.0),
+        ],
+    ),
+    (
+        "google-rpc",
+        &[
+            (0.0, 0.0),
+            (3.0, 6.48826),
+            (32.0, 9.73239),
+            (64.0, 15.5271),
+            (128.0, 35.1573),
+            (256.0, 49.7901),
+            (512.0, 78.4921),
+            (1_024.0, 86.32),
+            (2_048.0, 90.8862),
+            (4_096.0, 93.4955),
+            (8_192.0, 96.4309),
+            (16_384.0, 98.4694),
+            (32_768.0, 99.0402),
+            (65_536.0, 99.3256),
+            (131_072.0, 99.7129),
+            (262_144.0, 99.8453),
+            (524_288.0, 99.9498),
+            (1_047_917.0, 99.9758),
+            (2_113_675.0, 99.9889),
+            (4_135_977.0, 99.9952),
+            (15_158_197.0, 100.0),
+        ],
+    ),
+];
+
 /// A distribution of flow sizes: bytes and the share of flows that are not larger, linear in between.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Sizes(Vec<(f64, f64)>);
 
 impl Sizes {
+    /// A published distribution by its name.
+    pub fn published(name: &str) -> Option<Sizes> {
+        let (_, points) = PUBLISHED.iter().find(|(known, _)| *known == name)?;
+        Some(Sizes(points.iter().map(|(bytes, percent)| (*bytes, percent / 100.0)).collect()))
+    }
+
     /// Web search (DCTCP, SIGCOMM 2010), as the HPCC authors use it (`formats.md`).
     pub fn websearch() -> Sizes {
-        Sizes(vec![
-            (0.0, 0.0),
-            (10e3, 0.15),
-            (20e3, 0.20),
-            (30e3, 0.30),
-            (50e3, 0.40),
-            (80e3, 0.53),
-            (200e3, 0.60),
-            (1e6, 0.70),
-            (2e6, 0.80),
-            (5e6, 0.90),
-            (10e6, 0.97),
-            (30e6, 1.0),
-        ])
+        Sizes::published("websearch").unwrap_or_else(|| Sizes::fixed(1))
     }
 
     /// All flows have `bytes`.
@@ -173,6 +255,23 @@ fn ln(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Published distributions grow to 100 %, and have the means that are documented (their points' own, by trapezoids).
+    #[test]
+    fn published_distributions_have_their_means() {
+        for (name, mean) in [
+            ("websearch", 1_711_250.0),
+            ("hadoop", 120_420.75),
+            ("ali-storage", 40_869.8),
+            ("google-rpc", 3_205.76),
+        ] {
+            let sizes = Sizes::published(name).unwrap();
+            let grows = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1;
+            assert!(sizes.0.windows(2).all(grows) && sizes.0.last().unwrap().1 == 1.0, "{name}");
+            assert!((sizes.mean() / mean - 1.0).abs() < 1e-4, "{name}: {}", sizes.mean());
+        }
+        assert!(Sizes::published("other").is_none());
+    }
     use proptest::prelude::*;
 
     proptest! {

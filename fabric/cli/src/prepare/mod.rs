@@ -211,7 +211,7 @@ impl Prepared {
     /// The distribution of sizes that a scenario names.
     fn flow_sizes(&self, sizes: &FlowSizes) -> Sizes {
         match sizes {
-            FlowSizes::WebSearch => Sizes::websearch(),
+            FlowSizes::Published(name) => Sizes::published(name).expect("a name that was read"),
             FlowSizes::Fixed(bytes) => Sizes::fixed(*bytes),
             FlowSizes::File(file) => self.sizes[&file.path].clone(),
         }

@@ -4,12 +4,13 @@
 //! - `take`: typed values out of a table
 //! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
 //!   a file of their own
-//! - [`model`]: the scenario as data
+//! - [`presets`]: clusters by name; [`model`]: the scenario as data
 
 mod capture;
 mod claim;
 mod faults;
 pub mod model;
+pub mod presets;
 mod roce;
 mod sections;
 mod sprayed;
@@ -77,7 +78,10 @@ pub fn from_source(
     let seed = top.count("seed", 0, i64::MAX as u64)?.unwrap_or(1);
     let variants = variants
         .iter()
-        .map(|(name, table)| sections::variant(name, &root.clone().overlaid(table), seed))
+        .map(|(name, table)| {
+            let whole = presets::expand(root.clone().overlaid(table))?;
+            sections::variant(name, &whole, seed)
+        })
         .collect::<Result<Vec<Variant>, UserError>>()?;
     let claims = claim::claims(&top, &variants)?;
     Ok(Scenario { name, seed, variants, claims, resolved })

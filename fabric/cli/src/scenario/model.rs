@@ -473,8 +473,8 @@ pub enum Protocol {
 /// Sizes of flows that arrive at random.
 #[derive(Clone, Debug)]
 pub enum FlowSizes {
-    /// Web search.
-    WebSearch,
+    /// A published distribution, by name.
+    Published(&'static str),
     /// All the same.
     Fixed(u64),
     /// A file of sizes and shares.

@@ -173,6 +173,8 @@ const KINDS: [(&str, Kind); 13] = [
 
 pub(super) fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
     let section = top.table("topology")?;
+    // Its table is below this one already.
+    section.text("preset")?;
     let kind = kind(&section)?;
     let from_file = matches!(kind, TopologyKind::File(_));
     let asked = hosts(&section, "hosts")?;

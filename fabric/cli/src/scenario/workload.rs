@@ -3,6 +3,7 @@
 use topologies::placement::Placement;
 use workloads::algorithms::Algorithm;
 use workloads::collective::Kind;
+use workloads::poisson::PUBLISHED;
 
 use crate::error::UserError;
 use crate::scenario::model::{
@@ -78,15 +79,17 @@ fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, U
 fn poisson(section: &Section<'_>, item: &Item, seed: u64) -> Result<WorkloadKind, UserError> {
     #[derive(Clone, Copy)]
     enum Sizes {
-        WebSearch,
+        Published(&'static str),
         Fixed,
         File,
     }
     let missing =
         |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
-    let kinds = [("websearch", Sizes::WebSearch), ("fixed", Sizes::Fixed), ("file", Sizes::File)];
-    let sizes = match section.word("sizes", &kinds)?.unwrap_or(Sizes::WebSearch) {
-        Sizes::WebSearch => FlowSizes::WebSearch,
+    let mut kinds: Vec<(&'static str, Sizes)> =
+        PUBLISHED.iter().map(|(name, _)| (*name, Sizes::Published(name))).collect();
+    kinds.extend([("fixed", Sizes::Fixed), ("file", Sizes::File)]);
+    let sizes = match section.word("sizes", &kinds)?.unwrap_or(Sizes::Published("websearch")) {
+        Sizes::Published(name) => FlowSizes::Published(name),
         Sizes::Fixed => FlowSizes::Fixed(section.bytes("bytes")?.ok_or_else(|| missing("bytes"))?),
         Sizes::File if section.get("file").is_none() => return Err(missing("file")),
         Sizes::File => FlowSizes::File(file(section)?),
