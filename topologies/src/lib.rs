@@ -7,7 +7,8 @@
 //!   what is done to them: [`planes`], [`buildings`], [`scale_up`]
 //! - [`direct`]: dragonfly, HyperX, torus, slim fly; [`routes`]: tables of shortest ways
 //! - Files: [`htsim_topo`]: the reference simulator's `.topo`; [`ns3_topo`]: those of the HPCC
-//!   authors' model and SimAI; [`wiring`]: what they have in common
+//!   authors' model and SimAI; [`named`]: GraphML, `ibnetdiscover`, tables of neighbours;
+//!   [`wiring`]: what they have in common
 //! - [`properties`]: diameter, base round trip; [`ideal`]: what slowdowns are measured against;
 //!   [`check`]: every route arrives; [`channels`]: none waits for itself
 //! - [`describe`]: a fabric in figures; [`export`]: GraphML and DOT
@@ -26,6 +27,7 @@ pub mod export;
 pub mod htsim_topo;
 pub mod ideal;
 pub mod links;
+pub mod named;
 pub mod ns3_topo;
 pub mod partition;
 pub mod placement;

@@ -10,10 +10,11 @@ use topologies::direct::dragonfly_plus::DragonflyPlus;
 use topologies::direct::grid::Grid;
 use topologies::direct::slim_fly::SlimFly;
 use topologies::error::TopologyError;
+use topologies::named::Defaults;
 use topologies::rails::Rails;
 use topologies::scale_up::{self, Domains};
 use topologies::text::TextError;
-use topologies::{htsim_topo, ns3_topo, planes};
+use topologies::{htsim_topo, named, ns3_topo, planes};
 
 use crate::error::UserError;
 use crate::prepare::{Files, behaviour};
@@ -33,7 +34,7 @@ pub(super) fn graph(variant: &Variant, hosts: u32, files: &Files) -> Result<Grap
     let hosts = topology.hosts.unwrap_or(hosts);
     let common = common(topology, variant.profile);
     let graph = match &topology.kind {
-        TopologyKind::File(file) => read(file, files)?,
+        TopologyKind::File(file) => read(file, files, &common)?,
         _ => wired(topology, hosts, &common).map_err(wrong)?,
     };
     if let (Some(origin), true, true) = (
@@ -184,12 +185,22 @@ fn direct(
     }
 }
 
-fn read(file: &File, files: &Files) -> Result<Graph, UserError> {
+fn read(file: &File, files: &Files, common: &Common) -> Result<Graph, UserError> {
     let source = files.read(file)?;
     let wrong =
         |error: TextError| UserError::in_text(&source, error.line, error.column, &error.message);
     if ns3_topo::is_one(&source.text) {
         return ns3_topo::parse(&source.text).map_err(wrong);
+    }
+    let defaults = Defaults { rate: common.link_rate, delay: common.link_delay };
+    if named::is_graphml(&source.text) {
+        return named::graphml(&source.text, defaults).map_err(wrong);
+    }
+    if named::is_ibnetdiscover(&source.text) {
+        return named::ibnetdiscover(&source.text, defaults).map_err(wrong);
+    }
+    if named::is_neighbours(&source.text) {
+        return named::neighbours(&source.text, defaults).map_err(wrong);
     }
     let clos = htsim_topo::parse(&source.text).map_err(wrong)?;
     clos.build().map_err(|error| UserError::at(&file.origin, error.to_string()))

@@ -184,8 +184,8 @@ pub(super) fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
     let topology = Topology {
         kind,
         hosts: asked,
-        link_rate: if from_file { None } else { section.rate("link_rate")? },
-        link_delay: if from_file { None } else { delay(&section)? },
+        link_rate: section.rate("link_rate")?,
+        link_delay: delay(&section)?,
         switch_latency: if from_file { None } else { section.span("switch_latency")? },
         host_latency: section.span("host_latency")?,
         buffer: section.bytes("buffer")?,

@@ -174,7 +174,7 @@ mod tests {
         for (from, to, expected) in [
             ("num_ranks 2", "num_ranks x", "1:11: the number of ranks"),
             ("rank 1 {", "rank 2 {", "8:6: rank 2 is out of range; there are 2"),
-            ("send 10b", "sent 10b", "5:6: `sent 10b to 1 tag 5` is unknown; expected `send"),
+            ("send 10b", "sent 10b", "5:5: `sent 10b to 1 tag 5` is unknown; expected `send"),
             ("l2 requires l1", "l2 requires l9", "6:13: label `l9` is unknown"),
             ("l2: send", "l1: send", "5:1: label `l1` is given twice"),
             ("irequires l1\n}\n", "irequires l1\n", "0:0: rank 1 is not closed"),
