@@ -102,6 +102,32 @@ fn messages_within_a_domain_take_its_network() {
     assert!((60.0..75.0).contains(&far), "{far}");
 }
 
+/// Fabrics of another tool's files, with accelerators, their servers' switches and two ToRs, carry an all-reduce within servers
+/// first, under UET and RoCE.
+#[test]
+fn fabrics_of_other_tools_carry_traffic() {
+    let Some(folder) = ultraloom_tests::files("simai") else { return };
+    for (name, switches) in [
+        ("AlibabaHPN_128g_8gps_DualToR_DualPlane_200Gbps_H100", 136),
+        ("DCN+DualToR_128g_8gps_200Gbps_H100", 10),
+        ("Spectrum-X_128g_8gps_100Gbps_A100", 72),
+    ] {
+        let file = folder.join("topo").join(name);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let graph = topologies::ns3_topo::parse(&text).unwrap();
+        assert_eq!((graph.hosts, graph.switches.len()), (128, switches + 16), "{name}");
+        topologies::check::check(&graph);
+        for transport in ["uet", "roce"] {
+            let text = format!(
+                "[topology]\nkind = \"file\"\nfile = {file:?}\n[transport]\nkind = {transport:?}\n[workload]\n\
+                 kind = \"all-reduce\"\nbytes = \"1 MiB\"\nalgorithm = \"hierarchical\""
+            );
+            let figures = run(&text).summary.variants.remove(0).figures;
+            assert_eq!((figures.completed, figures.packets.dropped), (figures.flows, 0), "{name}");
+        }
+    }
+}
+
 /// A NIC with four ports is four times as fast, under UET by spraying, under RoCE with a queue pair for each port.
 #[test]
 fn planes_add_up() {
