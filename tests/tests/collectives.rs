@@ -127,6 +127,22 @@ fn domains_first_spares_the_slow_network() {
     assert!(ring / hierarchical > 4.0, "{ring} {hierarchical}");
 }
 
+/// On rails alone, collectives within domains first need no spines, and cost no more than with them.
+#[test]
+fn rails_alone_carry_hierarchical_collectives() {
+    let text = |kind: &str, load: &str| {
+        format!(
+            "[topology]\nkind = {kind:?}\nhosts = 32\nscale_up = {{ domain = 8, rate = \"3200 Gb/s\" }}\n\
+             [workload]\nkind = {load:?}\nbytes = \"1 MB\"\nalgorithm = \"hierarchical\""
+        )
+    };
+    for load in ["all-reduce", "all-to-all", "all-gather", "reduce-scatter"] {
+        let time = |kind: &str| figures(&text(kind, load)).collective.unwrap().time_us;
+        let (alone, joined) = (time("rail-only"), time("rail-optimised"));
+        assert!((alone / joined - 1.0).abs() < 0.02, "{load}: {alone} {joined}");
+    }
+}
+
 /// An all-to-all by table moves what the table says; what it leaves out is not sent.
 #[test]
 fn an_all_to_all_follows_its_table() {

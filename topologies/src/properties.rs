@@ -27,13 +27,21 @@ impl Diameter {
         if !graph.tables.is_empty() && graph.shape.is_none() {
             ends.extend((0..graph.hosts).step_by((graph.hosts / 64).max(1) as usize));
         }
-        let ways = ends.into_iter().filter(|end| *end > 0).map(|end| way(graph, &neighbours, end));
+        let to = |end: u32| {
+            Some(end).filter(|end| *end > 0).and_then(|end| way(graph, &neighbours, end))
+        };
+        let mut ways: Vec<_> = ends.into_iter().filter_map(to).collect();
+        // On rails alone host 0 reaches its own rail only.
+        if ways.is_empty() {
+            ways.extend((1..graph.hosts).rev().find_map(to));
+        }
         let latency = |links: &Vec<(Link, NodeId)>| -> Span {
             let switches = links.iter().filter_map(|(_, to)| graph.switch(*to));
             let propagation: Span = links.iter().map(|(link, _)| link.delay).sum();
             propagation + switches.map(|switch| switch.latency).sum()
         };
-        let longest = ways.max_by_key(|links| (links.len(), latency(links))).unwrap_or_default();
+        let longest = ways.into_iter().max_by_key(|links| (links.len(), latency(links)));
+        let longest = longest.unwrap_or_default();
         Diameter {
             latency: latency(&longest),
             links: longest.into_iter().map(|(link, _)| link).collect(),
@@ -101,14 +109,17 @@ fn farthest(graph: &Graph) -> u32 {
     (0..graph.hosts).find(|host| table.destination_of(HostId(*host)) == most).unwrap_or(0)
 }
 
-/// The links from host 0 to `end`, each with the node it leads to.
-fn way(graph: &Graph, neighbours: &[Vec<NodeId>], end: u32) -> Vec<(Link, NodeId)> {
+/// The links from host 0 to `end`, each with the node it leads to; `None` if there is no way.
+fn way(graph: &Graph, neighbours: &[Vec<NodeId>], end: u32) -> Option<Vec<(Link, NodeId)>> {
     let mut at = NodeId(0);
     let mut links = Vec::new();
     while at != NodeId(end) {
         let port = match graph.switch(at) {
             None => 0,
-            Some(_) => graph.towards(at, HostId(end)).nth(0),
+            Some(_) => match graph.towards(at, HostId(end)) {
+                equal if equal.count() > 0 => equal.nth(0),
+                _ => return None,
+            },
         };
         let to = neighbours[at.index()][usize::from(port)];
         let joins = |link: &&Link| (link.a, link.b) == (at, to) || (link.a, link.b) == (to, at);
@@ -116,7 +127,7 @@ fn way(graph: &Graph, neighbours: &[Vec<NodeId>], end: u32) -> Vec<(Link, NodeId
         links.push((*link, to));
         at = to;
     }
-    links
+    Some(links)
 }
 
 #[cfg(test)]

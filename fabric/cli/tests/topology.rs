@@ -83,6 +83,10 @@ fn impossible_shapes_are_refused_with_their_place() {
         ),
         ("hosts = 64\nrouting.paths = \"valiant\"", "can be other than `minimal` in a dragonfly"),
         ("kind = \"rail-optimised\"\nhosts = 60", "`hosts` is 60, but whole servers of 8"),
+        (
+            "kind = \"rail-only\"\nhosts = 64",
+            "nothing joins the 8 rails outside of a domain; what can be",
+        ),
         ("kind = \"hyper\"", "did you mean `hyperx`?"),
     ] {
         place.file("x.toml", &format!("[topology]\n{topology}\n{workload}"));

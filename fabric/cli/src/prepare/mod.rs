@@ -3,6 +3,7 @@
 //! - `topology`: the graph; this file: programs
 //! - [`behaviour`]: queues, marking and transports by profile; `roce`, `sprayed`, `tcp`: those of
 //!   RoCE, the sprayed rivals and TCP
+//! - `rails`: what fabrics of rails alone cannot carry
 //! - `lossless`: shared buffers, pauses and credits
 //! - `routing`: how switches choose paths
 //! - [`mod@capture`]: frames to record
@@ -14,6 +15,7 @@ pub mod capture;
 mod collective;
 pub mod faults;
 mod lossless;
+mod rails;
 mod roce;
 mod routing;
 mod sprayed;
@@ -168,6 +170,7 @@ impl Prepared {
             place(count, hosts, ranks.placement, seed).map_err(|error| wrong(error.to_string()))
         };
         self.serves(workload).map_err(&wrong)?;
+        rails::reaches(self, &workload.kind).map_err(&wrong)?;
         match &workload.kind {
             WorkloadKind::Matrix(file) => {
                 let matrix = &self.matrices[&file.path];
