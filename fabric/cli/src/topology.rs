@@ -112,7 +112,7 @@ impl Fabric<'_> {
     fn routes(&self) -> String {
         let graph = &self.prepared.graph;
         match check::arrives(graph) {
-            Err(problem) => problem,
+            Err(problem) => format!("not all arrive: {problem}"),
             Ok(()) if graph.hosts > MOST_CHECKED => "all arrive, of a sample of pairs".to_owned(),
             Ok(()) => "all arrive".to_owned(),
         }

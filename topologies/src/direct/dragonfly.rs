@@ -6,7 +6,7 @@ use fabric::shape::{Channels, LinkKind};
 use fabric::units::{Rate, Span};
 
 use crate::build::Common;
-use crate::direct::{Cable, Direct};
+use crate::direct::{Cable, Direct, between_groups};
 use crate::error::TopologyError;
 
 /// Parameters; names of the paper in brackets.
@@ -85,22 +85,8 @@ impl Dragonfly {
                 }));
             }
         }
-        // The n-th global link of a group leads to the group (n mod (g − 1)) + 1 places further, and leaves from the
-        // switch n mod a, so that links to one group leave from different switches.
         let port = |group: u32, number: u32| (group * a) + number % a;
-        for group in 0..groups {
-            for number in 0..each * (groups - 1) {
-                let step = number % (groups - 1) + 1;
-                let other = (group + step) % groups;
-                // The same link seen from the other end: it leads back groups − step places.
-                let back = number / (groups - 1) * (groups - 1) + (groups - step - 1);
-                if group < other {
-                    let (a, b) = (port(group, number), port(other, back));
-                    let delay = self.global_delay;
-                    cables.push(Cable { a, b, kind: LinkKind::Global, rate, delay });
-                }
-            }
-        }
+        cables.extend(between_groups(groups, each, port, (rate, self.global_delay)));
         let switches = groups * a;
         Direct {
             hosts: self.hosts,

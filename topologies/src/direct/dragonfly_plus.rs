@@ -5,7 +5,7 @@ use fabric::shape::{Channels, LinkKind};
 use fabric::units::{Rate, Span};
 
 use crate::build::Common;
-use crate::direct::{Cable, Direct};
+use crate::direct::{Cable, Direct, between_groups};
 use crate::error::TopologyError;
 
 /// Parameters.
@@ -60,18 +60,7 @@ impl DragonflyPlus {
                 delay: local,
             }));
         }
-        for group in 0..groups {
-            for number in 0..each * (groups - 1) {
-                let step = number % (groups - 1) + 1;
-                let other = (group + step) % groups;
-                let back = number / (groups - 1) * (groups - 1) + (groups - step - 1);
-                if group < other {
-                    let (a, b) = (spine(group, number), spine(other, back));
-                    let delay = self.global_delay;
-                    cables.push(Cable { a, b, kind: LinkKind::Global, rate, delay });
-                }
-            }
-        }
+        cables.extend(between_groups(groups, each, spine, (rate, self.global_delay)));
         let mut tiers = vec![0; all_leaves as usize];
         tiers.resize((all_leaves + groups * spines) as usize, 1);
         let of_leaves = (0..all_leaves).map(|leaf| leaf / leaves);

@@ -34,6 +34,31 @@ pub(crate) struct Cable {
     pub(crate) delay: Span,
 }
 
+/// `each` cables between every two groups. The n-th of a group leads to the group (n mod (g − 1)) + 1 places further and leaves
+/// from the switch that `port` says, which for numbers that follow each other differs, so that cables to one group are
+/// spread.
+pub(crate) fn between_groups(
+    groups: u32,
+    each: u32,
+    port: impl Fn(u32, u32) -> u32,
+    (rate, delay): (Rate, Span),
+) -> Vec<Cable> {
+    let mut cables = Vec::new();
+    for group in 0..groups {
+        for number in 0..each * (groups - 1) {
+            let step = number % (groups - 1) + 1;
+            let other = (group + step) % groups;
+            // The same cable seen from the other end: it leads back groups − step places.
+            let back = number / (groups - 1) * (groups - 1) + (groups - step - 1);
+            if group < other {
+                let (a, b) = (port(group, number), port(other, back));
+                cables.push(Cable { a, b, kind: LinkKind::Global, rate, delay });
+            }
+        }
+    }
+    cables
+}
+
 /// Switches and cables, before hosts and routes.
 pub(crate) struct Direct {
     /// Hosts; switches are filled in order, the last may be partly filled or empty.

@@ -181,6 +181,17 @@ pub(super) fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
     if let (true, Some(_), Some(item)) = (from_file, asked, section.get("hosts")) {
         return Err(section.wrong("hosts", item, "nothing beside `file`, which gives the hosts"));
     }
+    if from_file {
+        for key in ["planes", "buildings", "scale_up"] {
+            if let Some(item) = section.get(key) {
+                return Err(section.wrong(
+                    key,
+                    item,
+                    "nothing beside `file`, which says all there is",
+                ));
+            }
+        }
+    }
     let topology = Topology {
         kind,
         hosts: asked,
