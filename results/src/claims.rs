@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::distribution::Percentiles;
 use crate::flows::FlowSet;
-use crate::summary::{CollectiveFigures, Figures, RunSummary};
+use crate::summary::{CollectiveFigures, Figures, JobFigures, RunSummary};
 
 /// A claim as written.
 #[derive(Clone, PartialEq, Debug)]
@@ -94,9 +94,17 @@ fn parts<'a>(metric: &'a str, shape: &BTreeMap<String, Vec<String>>) -> Result<P
     Ok(Parts { variant, workload: Some(workload), path: rest.split('.').collect() })
 }
 
-/// The number at the end of `path`.
+/// The number at the end of `path`, of which `job` and `step` lead to those of a name.
 fn number(figures: &Value, path: &[&str]) -> Option<f64> {
-    path.iter().try_fold(figures, |value, key| value.get(key))?.as_f64()
+    let named = |list: &Value, name: &str| {
+        let is_named = |entry: &&Value| entry["name"] == name;
+        list.as_array()?.iter().find(is_named).cloned()
+    };
+    match path {
+        ["job", name, rest @ ..] => number(&named(&figures["jobs"], name)?, rest),
+        ["step", name, rest @ ..] => number(&named(&figures["program"]["steps"], name)?, rest),
+        path => path.iter().try_fold(figures, |value, key| value.get(key))?.as_f64(),
+    }
 }
 
 /// What one message offers.
@@ -125,20 +133,45 @@ pub fn check(metric: &str, shape: &BTreeMap<String, Vec<String>>) -> Result<(), 
         algorithm_bandwidth_gbps: 0.0,
         bus_bandwidth_gbps: 0.0,
     };
-    let example = Figures {
+    // Names of jobs and steps are known only by the run.
+    let step = path.iter().position(|part| *part == "step").and_then(|place| path.get(place + 1));
+    let job = path.first().filter(|part| **part == "job").and_then(|_| path.get(1));
+    let label = step.map_or("", |name| name).to_owned();
+    let mut program = crate::programs::ProgramFigures::of(&[Default::default()], &[label]);
+    if let Some(program) = &mut program {
+        program.model_flops_utilisation = Some(0.0);
+    }
+    let mut example = Figures {
         flows: 0,
         completed: 0,
         fct_us: Percentiles::default(),
         slowdown: Percentiles::default(),
         fairness: 0.0,
         makespan_us: 0.0,
+        goodput_gbps: 0.0,
+        jobs: Vec::new(),
         deadlock: Vec::new(),
         packets: crate::summary::Packets::default(),
         collective: Some(collective),
-        program: crate::programs::ProgramFigures::of(&[Default::default()], &[]),
+        program,
         engine: crate::summary::EngineFigures::default(),
         digest: String::new(),
     };
+    if let Some(name) = job {
+        example.jobs.push(JobFigures {
+            name: (*name).to_owned(),
+            hosts: 0,
+            start_us: 0.0,
+            flows: 0,
+            completed: 0,
+            fct_us: Percentiles::default(),
+            slowdown: Percentiles::default(),
+            makespan_us: 0.0,
+            goodput_gbps: 0.0,
+            collective: example.collective.clone(),
+            program: example.program.clone(),
+        });
+    }
     let example = serde_json::to_value(&example).unwrap_or_default();
     match number(&example, &path) {
         Some(_) => Ok(()),
@@ -220,6 +253,7 @@ mod tests {
             workload: "incast".into(),
             messages: record.messages,
             ideals,
+            jobs: Vec::new(),
         };
         let variants = vec![variant("roce"), variant("roce.2")];
         let (name, version) = ("n".into(), "0".into());
@@ -257,13 +291,23 @@ mod tests {
     #[test]
     fn metrics_are_checked() {
         let shape = BTreeMap::from([("roce".to_owned(), vec!["incast".to_owned()])]);
-        for good in ["roce.fct_us.p999", "roce/incast.collective.time_us", "roce.flow.7.slowdown"] {
+        for good in [
+            "roce.fct_us.p999",
+            "roce/incast.collective.time_us",
+            "roce.flow.7.slowdown",
+            "roce.step.page read.p99_us",
+            "roce.job.small.makespan_us",
+            "roce.job.small.step.get.p50_us",
+            "roce.program.model_flops_utilisation",
+        ] {
             assert_eq!(check(good, &shape), Ok(()));
         }
         for (bad, expected) in [
             ("tcp.fct_us.p99", "`tcp.fct_us.p99` begins with no variant; there are roce"),
             ("roce/ring.fct_us.p99", "`roce/ring.fct_us.p99` names no workload of roce"),
             ("roce.fct_us.p98", "`roce.fct_us.p98` is no figure"),
+            ("roce.step.get.p98_us", "`roce.step.get.p98_us` is no figure"),
+            ("roce.job.small.p99", "`roce.job.small.p99` is no figure"),
             ("roce.flow.x.fct_us", "`roce.flow.x.fct_us` names the message `x`"),
         ] {
             assert!(check(bad, &shape).unwrap_err().starts_with(expected), "{bad}");

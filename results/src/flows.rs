@@ -16,9 +16,18 @@ pub struct FlowSet {
     pub messages: Vec<MessageRecord>,
     /// The ideal completion time of each.
     pub ideals: Vec<Span>,
+    /// The workload's jobs, if it consists of such: names, and the first of their messages and the first after them.
+    pub jobs: Vec<(String, (u32, u32))>,
 }
 
 impl FlowSet {
+    /// The job of a message; nothing where there are none.
+    fn job(&self, message: &MessageRecord) -> String {
+        let own =
+            |(_, (first, end)): &&(String, (u32, u32))| (*first..*end).contains(&message.id.0);
+        self.jobs.iter().find(own).map_or_else(String::new, |(name, _)| name.clone())
+    }
+
     /// `fct_us` or `slowdown` of a message that finished.
     pub fn figure_of(&self, message: u32, figure: &str) -> Option<f64> {
         let place = self.messages.iter().position(|m| m.id.0 == message)?;
@@ -47,6 +56,11 @@ pub fn flows(sets: &[FlowSet]) -> Vec<u8> {
             "workload",
             "workload of the variant",
             rows().map(|(set, _)| set.workload.clone()),
+        ),
+        Column::text(
+            "job",
+            "job of the workload; empty if it has none",
+            rows().map(|(set, message)| set.job(message)),
         ),
         Column::numbers(
             "message",
@@ -110,7 +124,8 @@ mod tests {
         let messages = record(&[Some(5), None]).messages;
         let ideals = vec![Span::from_micros(2); 2];
         let (variant, workload) = ("uec".into(), "all-reduce".into());
-        let set = FlowSet { variant, workload, messages, ideals };
+        let jobs = vec![("a".to_owned(), (0, 1)), ("b".to_owned(), (1, 2))];
+        let set = FlowSet { variant, workload, messages, ideals, jobs };
         let file = bytes::Bytes::from(flows(&[set.clone(), set]));
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         let schema = reader.schema().clone();
@@ -122,5 +137,8 @@ mod tests {
         let fct = fct.as_any().downcast_ref::<UInt64Array>().unwrap();
         assert_eq!(fct.value(0), 5_000_000);
         assert!(fct.is_null(1) && fct.is_null(3));
+        let job = batch.column_by_name("job").unwrap();
+        let job = job.as_any().downcast_ref::<arrow_array::StringArray>().unwrap();
+        assert_eq!((job.value(0), job.value(3)), ("a", "b"));
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! # Map of the code
 //! - [`summary`]: figures of a run, of its variants and workloads, with the JSON names
-//! - [`programs`]: how programs spent their time
+//! - [`programs`]: how programs spent their time; [`jobs`]: of each of several side by side
 //! - [`distribution`]: percentiles and histograms of completion times
 //! - [`claims`]: what a scenario says of its results, and whether it holds
 //! - [`table`]: variants side by side, for people
@@ -22,6 +22,7 @@ pub mod distribution;
 pub mod fidelity;
 pub mod fidelity_plot;
 pub mod flows;
+pub mod jobs;
 pub mod pcapng;
 pub mod plot;
 pub mod ports;

@@ -5,6 +5,8 @@ use fabric::program::Report;
 use fabric::units::{Span, Time};
 use serde::{Deserialize, Serialize};
 
+use crate::distribution::Percentiles;
+
 /// Times of all ranks, in microseconds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ProgramFigures {
@@ -20,6 +22,9 @@ pub struct ProgramFigures {
     pub hidden_us: f64,
     /// Neither, until the last rank has done all: the mean of all ranks.
     pub idle_us: f64,
+    /// The share of the time that the model's own operations would take at the accelerators' peak (MFU); of training.
+    #[serde(default)]
+    pub model_flops_utilisation: Option<f64>,
     /// Steps by name, in the order of the workload.
     pub steps: Vec<StepFigures>,
 }
@@ -31,13 +36,32 @@ pub struct StepFigures {
     pub name: String,
     /// How often they were done, over all ranks.
     pub count: u64,
+    /// How many of them a second, from zero to the end of the last one of any name.
+    #[serde(default)]
+    pub rate_per_s: f64,
     /// Mean time from entering to leaving, in microseconds.
     pub mean_us: f64,
+    /// Median, in microseconds.
+    #[serde(default)]
+    pub p50_us: f64,
+    /// 99th percentile, in microseconds.
+    #[serde(default)]
+    pub p99_us: f64,
+    /// 99.9th percentile, in microseconds.
+    #[serde(default)]
+    pub p999_us: f64,
     /// Longest, in microseconds.
     pub max_us: f64,
 }
 
 impl ProgramFigures {
+    /// With the time that useful operations would take each rank at its best.
+    pub fn with_ideal(mut self, ideal: Option<Span>) -> ProgramFigures {
+        let share = |ideal: Span| ideal.as_micros() / self.time_us.max(1e-6);
+        self.model_flops_utilisation = ideal.map(share);
+        self
+    }
+
     /// Of all reports; `None` if there are none. `labels` are the names of steps.
     pub fn of(reports: &[(HostId, Report)], labels: &[String]) -> Option<ProgramFigures> {
         let end = reports.iter().map(|(_, report)| report.end).max()?;
@@ -51,12 +75,18 @@ impl ProgramFigures {
         let step = |(number, name): (usize, &String)| {
             let marks = reports.iter().flat_map(|(_, report)| &report.marks);
             let own = marks.filter(|mark| mark.label as usize == number);
-            let times: Vec<f64> = own.map(|mark| mark.end.since(mark.start).as_micros()).collect();
+            let mut times: Vec<Span> = own.map(|mark| mark.end.since(mark.start)).collect();
+            times.sort_unstable();
+            let found = Percentiles::of(&times);
             StepFigures {
                 name: name.clone(),
                 count: times.len() as u64,
-                mean_us: times.iter().sum::<f64>() / times.len().max(1) as f64,
-                max_us: times.iter().copied().fold(0.0, f64::max),
+                rate_per_s: times.len() as f64 / (time / 1e6).max(1e-12),
+                mean_us: found.mean,
+                p50_us: found.p50,
+                p99_us: found.p99,
+                p999_us: found.p999,
+                max_us: found.max,
             }
         };
         Some(ProgramFigures {
@@ -66,6 +96,7 @@ impl ProgramFigures {
             exposed_us: exposed,
             hidden_us: mean(|report| report.hidden),
             idle_us: (time - compute - exposed).max(0.0),
+            model_flops_utilisation: None,
             steps: labels.iter().enumerate().map(step).collect(),
         })
     }

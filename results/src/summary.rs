@@ -4,6 +4,7 @@ use fabric::probe::{EndpointCounters, PortCounters, RunRecord};
 use fabric::units::{Span, Time};
 use serde::{Deserialize, Serialize};
 
+pub use crate::jobs::{JobFigures, JobShape};
 pub use crate::programs::ProgramFigures;
 
 use crate::claims::Verdict;
@@ -72,6 +73,9 @@ pub struct Figures {
     pub fairness: f64,
     /// From zero to the last completion, in microseconds.
     pub makespan_us: f64,
+    /// Payload of all messages that were completed, over that time, in Gb/s.
+    #[serde(default)]
+    pub goodput_gbps: f64,
     /// Ports that held each other back in a circle at the end, each as `node > peer`.
     #[serde(default)]
     pub deadlock: Vec<String>,
@@ -82,6 +86,9 @@ pub struct Figures {
     /// How programs spent their time, if they know and finished.
     #[serde(default)]
     pub program: Option<ProgramFigures>,
+    /// The jobs of which the workload consists, if it does.
+    #[serde(default)]
+    pub jobs: Vec<JobFigures>,
     /// The engine's work.
     pub engine: EngineFigures,
     /// 128-bit witness of all deliveries and drops, in hexadecimal.
@@ -196,6 +203,12 @@ pub struct Context {
     pub collective: Option<CollectiveShape>,
     /// What the labels in programs' reports stand for.
     pub labels: Vec<String>,
+    /// Time that useful operations would take each rank at its best.
+    #[serde(default)]
+    pub ideal_compute: Option<Span>,
+    /// The jobs of which the workload consists.
+    #[serde(default)]
+    pub jobs: Vec<JobShape>,
     /// Seconds of running.
     pub wall_s: f64,
     /// Most memory of the process so far, of all processes added up.
@@ -221,6 +234,8 @@ impl Figures {
             record.reports.iter().map(|(_, report)| report.end).fold(makespan, Time::max);
         let finished = completed == context.messages;
         let shape = context.collective.as_ref().filter(|_| finished);
+        let done = record.messages.iter().filter(|message| message.acked != Time::NEVER);
+        let payload: u64 = done.map(|message| message.bytes).sum();
         Figures {
             flows: context.messages,
             completed,
@@ -228,12 +243,16 @@ impl Figures {
             slowdown: Percentiles::of_numbers(&slowdowns(&record.messages, &context.ideals)),
             fairness: fairness(&record.messages),
             makespan_us: makespan.as_micros(),
+            // Bits a nanosecond are gigabits a second.
+            goodput_gbps: payload as f64 * 8.0 / (makespan.0.max(1) as f64 / 1e3),
             deadlock: context.deadlock.clone(),
             packets: packets(record),
             collective: shape.map(|shape| collective(record, shape)),
             program: Some(record)
                 .filter(|_| finished)
-                .and_then(|record| ProgramFigures::of(&record.reports, &context.labels)),
+                .and_then(|record| ProgramFigures::of(&record.reports, &context.labels))
+                .map(|program| program.with_ideal(context.ideal_compute)),
+            jobs: context.jobs.iter().map(|job| JobFigures::of(job, record, context)).collect(),
             engine: engine(record, context),
             digest: format!("{:032x}", record.digest),
         }
@@ -259,14 +278,22 @@ impl Figures {
             fairness: parts.iter().map(|part| part.fairness).sum::<f64>()
                 / parts.len().max(1) as f64,
             makespan_us: parts.iter().map(|part| part.makespan_us).sum(),
+            goodput_gbps: together_goodput(parts),
             deadlock: parts.iter().flat_map(|part| part.deadlock.iter().cloned()).collect(),
             packets,
             collective: parts.iter().find_map(|part| part.collective.clone()),
             program: parts.iter().find_map(|part| part.program.clone()),
+            jobs: parts.iter().flat_map(|part| part.jobs.iter().cloned()).collect(),
             engine,
             digest: format!("{digest:032x}"),
         }
     }
+}
+
+/// The mean of rates, weighted by the time of each.
+fn together_goodput(parts: &[&Figures]) -> f64 {
+    let time: f64 = parts.iter().map(|part| part.makespan_us).sum();
+    parts.iter().map(|part| part.goodput_gbps * part.makespan_us).sum::<f64>() / time.max(1e-6)
 }
 
 fn packets(record: &RunRecord) -> Packets {

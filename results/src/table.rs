@@ -3,7 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use crate::summary::{CollectiveFigures, Figures, ProgramFigures, RunSummary};
+use crate::programs::StepFigures;
+use crate::summary::{CollectiveFigures, Figures, JobFigures, ProgramFigures, RunSummary};
 
 /// A row: its label, its value if the run has one, and whether a ratio to the first variant makes sense.
 struct Row {
@@ -21,7 +22,7 @@ fn of_program(figures: &Figures, value: fn(&ProgramFigures) -> f64) -> Option<f6
     figures.program.as_ref().filter(|program| program.compute_us > 0.0).map(value)
 }
 
-const ROWS: [Row; 25] = [
+const ROWS: [Row; 27] = [
     Row { label: "collective time, us", value: |f| of_collective(f, |c| c.time_us), decimals: 1 },
     Row {
         label: "algorithm bandwidth, Gb/s",
@@ -41,6 +42,11 @@ const ROWS: [Row; 25] = [
         decimals: 1,
     },
     Row { label: "  hidden communication", value: |f| of_program(f, |p| p.hidden_us), decimals: 1 },
+    Row {
+        label: "model FLOPs utilisation, %",
+        value: |f| f.program.as_ref()?.model_flops_utilisation.map(|share| share * 100.0),
+        decimals: 1,
+    },
     Row { label: "flows completed", value: |f| Some(f.completed as f64), decimals: 0 },
     Row { label: "completion min, us", value: |f| Some(f.fct_us.min), decimals: 1 },
     Row { label: "completion mean, us", value: |f| Some(f.fct_us.mean), decimals: 1 },
@@ -52,6 +58,7 @@ const ROWS: [Row; 25] = [
     Row { label: "slowdown p99.9", value: |f| Some(f.slowdown.p999), decimals: 2 },
     Row { label: "fairness (Jain)", value: |f| Some(f.fairness), decimals: 3 },
     Row { label: "makespan, us", value: |f| Some(f.makespan_us), decimals: 1 },
+    Row { label: "goodput, Gb/s", value: |f| Some(f.goodput_gbps), decimals: 1 },
     Row { label: "data packets", value: |f| Some(f.packets.new as f64), decimals: 0 },
     Row { label: "retransmissions", value: |f| Some(f.packets.retransmitted as f64), decimals: 0 },
     Row { label: "trims", value: |f| Some(f.packets.trimmed as f64), decimals: 0 },
@@ -92,14 +99,18 @@ fn one(figures: &[(&str, &Figures)]) -> String {
         }
     }
     table.set_header(header);
-    for row in &ROWS {
-        let values: Vec<Option<f64>> = figures.iter().map(|(_, f)| (row.value)(f)).collect();
+    let all: Vec<&Figures> = figures.iter().map(|(_, figures)| *figures).collect();
+    let usual = ROWS.iter().map(|row| {
+        let values = all.iter().map(|figures| (row.value)(figures)).collect();
+        (row.label.to_owned(), values, row.decimals)
+    });
+    for (label, values, decimals) in usual.chain(steps(&all)).chain(jobs(&all)) {
         if values.iter().all(|value| value.is_none()) {
             continue;
         }
-        let mut cells = vec![row.label.to_owned()];
+        let mut cells = vec![label];
         for (place, value) in values.iter().enumerate() {
-            cells.push(value.map_or("–".to_owned(), |value| grouped(value, row.decimals)));
+            cells.push(value.map_or("–".to_owned(), |value| grouped(value, decimals)));
             if place > 0 {
                 cells.push(ratio(*value, values[0]));
             }
@@ -110,6 +121,54 @@ fn one(figures: &[(&str, &Figures)]) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string().lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// A row's label, its value for each variant, and decimals.
+type Cells = (String, Vec<Option<f64>>, usize);
+
+/// How long requests of services took: programs that tell of nothing else.
+fn steps(figures: &[&Figures]) -> Vec<Cells> {
+    let services = |figures: &&Figures| {
+        figures.program.clone().filter(|program| program.compute_us + program.exposed_us == 0.0)
+    };
+    let programs: Vec<Option<ProgramFigures>> = figures.iter().map(services).collect();
+    let Some(first) = programs.iter().flatten().next() else { return Vec::new() };
+    let mut rows = Vec::new();
+    for name in first.steps.iter().map(|step| step.name.as_str()) {
+        let value = |value: fn(&StepFigures) -> f64| -> Vec<Option<f64>> {
+            let of = |program: &Option<ProgramFigures>| {
+                program.as_ref()?.steps.iter().find(|step| step.name == name).map(value)
+            };
+            programs.iter().map(of).collect()
+        };
+        rows.push((format!("{name}, a second"), value(|step| step.rate_per_s), 1));
+        // Some are only counted.
+        if value(|step| step.max_us).iter().flatten().all(|longest| *longest == 0.0) {
+            continue;
+        }
+        rows.push((format!("{name} p50, us"), value(|step| step.p50_us), 1));
+        rows.push((format!("{name} p99, us"), value(|step| step.p99_us), 1));
+    }
+    rows
+}
+
+/// How long jobs took, and what those that are flows saw.
+fn jobs(figures: &[&Figures]) -> Vec<Cells> {
+    let Some(first) = figures.first() else { return Vec::new() };
+    let mut rows = Vec::new();
+    for name in first.jobs.iter().map(|job| job.name.as_str()) {
+        let value = |value: fn(&JobFigures) -> Option<f64>| -> Vec<Option<f64>> {
+            let of = |figures: &&Figures| {
+                figures.jobs.iter().find(|job| job.name == name).and_then(value)
+            };
+            figures.iter().map(of).collect()
+        };
+        rows.push((format!("{name}: time, us"), value(|job| Some(job.makespan_us)), 1));
+        let bus = value(|job| job.collective.as_ref().map(|c| c.bus_bandwidth_gbps));
+        rows.push((format!("{name}: bus bandwidth, Gb/s"), bus, 1));
+        rows.push((format!("{name}: slowdown p99"), value(|job| Some(job.slowdown.p99)), 2));
+    }
+    rows
 }
 
 /// `value` over `first`, where that is a number.

@@ -13,13 +13,15 @@ use results::flows::FlowSet;
 use results::plot::{Curve, Panel};
 use results::ports::PortSet;
 use results::summary::{
-    CollectiveShape, Context, Figures, RunSummary, VariantSummary, WorkloadSummary,
+    CollectiveShape, Context, Figures, JobShape, RunSummary, VariantSummary, WorkloadSummary,
 };
 use results::unfinished::unfinished;
 use serde::{Deserialize, Serialize};
 use topologies::ideal::Ideal;
 use topologies::partition::partition;
 use transports::AnyEndpoint;
+use workloads::collective::Collective;
+use workloads::jobs::Job;
 use workloads::{AnyProgram, Workload as Programs};
 
 use crate::args::Output;
@@ -167,7 +169,7 @@ fn run_variant<R: Ranks>(
         }
         let figures = Figures::of(&record, &context);
         workloads.push(WorkloadSummary { name: workload.name.clone(), figures });
-        keep(variant, workload, prepared, record, context.ideals, outcome);
+        keep(variant, workload, prepared, record, context, outcome);
         if STOP.load(Ordering::Relaxed) {
             break;
         }
@@ -199,7 +201,7 @@ fn keep(
     workload: &Workload,
     prepared: &Prepared,
     record: RunRecord,
-    ideals: Vec<Span>,
+    context: Context,
     outcome: &mut Outcome,
 ) {
     let name = |node| prepared.graph.name(node);
@@ -216,7 +218,8 @@ fn keep(
         variant: variant.name.clone(),
         workload: workload.name.clone(),
         messages: record.messages,
-        ideals,
+        ideals: context.ideals,
+        jobs: context.jobs.into_iter().map(|job| (job.name, job.numbers)).collect(),
     });
 }
 
@@ -334,15 +337,27 @@ pub fn until(variant: &Variant) -> Time {
 }
 
 fn context<R: Ranks>(programs: &Programs, settings: &Settings<'_, R>) -> Context {
+    let shape = |collective: &Collective| CollectiveShape {
+        kind: collective.name().to_owned(),
+        ranks: collective.ranks,
+        bytes: collective.bytes,
+        bus_factor: collective.bus_factor(),
+    };
+    let job = |job: &Job| JobShape {
+        name: job.name.clone(),
+        hosts: job.hosts.clone(),
+        start: job.start,
+        numbers: job.numbers,
+        messages: job.messages,
+        labels: job.labels,
+        collective: job.collective.as_ref().map(shape),
+    };
     Context {
         messages: programs.messages,
-        collective: programs.collective.map(|collective| CollectiveShape {
-            kind: collective.name().to_owned(),
-            ranks: collective.ranks,
-            bytes: collective.bytes,
-            bus_factor: collective.bus_factor(),
-        }),
+        collective: programs.collective.as_ref().map(shape),
         labels: programs.labels.clone(),
+        ideal_compute: programs.ideal,
+        jobs: programs.jobs.iter().map(job).collect(),
         threads: settings.threads as u64,
         ranks: settings.ranks.count() as u64,
         ..Context::default()

@@ -45,6 +45,20 @@ pub struct Traffic {
     pub pairs: u64,
 }
 
+impl Traffic {
+    /// Both at the same time.
+    pub fn and(self, other: Traffic) -> Traffic {
+        let messages = self.messages + other.messages;
+        let bytes = self.bytes * self.messages + other.bytes * other.messages;
+        Traffic {
+            messages,
+            at_once: self.at_once + other.at_once,
+            bytes: bytes / messages.max(1),
+            pairs: self.pairs + other.pairs,
+        }
+    }
+}
+
 /// Bytes that a run of this workload will need.
 pub fn forecast(prepared: &Prepared, workload: &Workload) -> u64 {
     let traffic = prepared.traffic(workload);

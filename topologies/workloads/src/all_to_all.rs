@@ -83,17 +83,9 @@ pub fn all_to_all(
         let ranks = Arc::clone(&shared);
         AnyProgram::AllToAll(AllToAll { rank, ranks, bytes, window, posted: 0 })
     };
-    Ok(Workload {
-        programs: seat(hosts, ranks, program),
-        couplings: Vec::new(),
-        labels: Vec::new(),
-        messages,
-        collective: Some(Collective {
-            kind: Kind::AllToAll,
-            ranks: count,
-            bytes: bytes * u64::from(count),
-        }),
-    })
+    let all = bytes * u64::from(count);
+    let collective = Some(Collective { kind: Kind::AllToAll, ranks: count, bytes: all });
+    Ok(Workload { collective, ..Workload::new(seat(hosts, ranks, program), messages) })
 }
 
 #[cfg(test)]

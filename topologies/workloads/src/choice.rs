@@ -18,6 +18,9 @@ pub struct Network {
 ///
 /// Trees are counted with their chunks following each other through all of their levels.
 pub fn time(recipe: &Recipe, network: &Network) -> Option<f64> {
+    if let Some(matrix) = &recipe.matrix {
+        return exchange_time(matrix, recipe.ranks as usize, network);
+    }
     let n = f64::from(recipe.ranks);
     let levels = f64::from(recipe.ranks.next_power_of_two().ilog2());
     let whole = recipe.bytes as f64 / network.bytes_per_picosecond;
@@ -53,6 +56,15 @@ pub fn time(recipe: &Recipe, network: &Network) -> Option<f64> {
         (Kind::Gather | Kind::Scatter, Algorithm::Tree) => levels * alpha + (n - 1.0) * part,
         _ => return None,
     })
+}
+
+/// An exchange by a table: the busiest rank sends or receives for as long as that takes.
+fn exchange_time(matrix: &[u64], ranks: usize, network: &Network) -> Option<f64> {
+    let others = |a: usize, b: usize, cell: usize| if a == b { 0 } else { matrix[cell] };
+    let sent = |a: usize| (0..ranks).map(|b| others(a, b, a * ranks + b)).sum::<u64>();
+    let received = |a: usize| (0..ranks).map(|b| others(a, b, b * ranks + a)).sum::<u64>();
+    let most = (0..ranks).map(|rank| sent(rank).max(received(rank))).max()?;
+    Some(network.latency + most as f64 / network.bytes_per_picosecond)
 }
 
 /// The algorithm that takes the least time of those that can do it and that the model knows; the usual one among equals.

@@ -135,13 +135,10 @@ pub fn flows(matrix: &Matrix, hosts: u32) -> Workload {
     let program = |(timed, left)| {
         AnyProgram::Flows(Flows { plan: Arc::clone(&plan), timed, fired: BTreeMap::new(), left })
     };
-    Workload {
-        programs: timed.into_iter().zip(left).map(program).collect(),
-        couplings,
-        messages: matrix.connections.len() as u64,
-        collective: None,
-        labels: Vec::new(),
-    }
+    let programs = timed.into_iter().zip(left).map(program).collect();
+    let numbers = matrix.connections.len().max(matrix.triggers.len()) as u64;
+    let messages = matrix.connections.len() as u64;
+    Workload { couplings, numbers, ..Workload::new(programs, messages) }
 }
 
 /// Groups of hosts that signal each other: connected by a trigger's home, its firing flows' ends and its

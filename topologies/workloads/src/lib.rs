@@ -12,7 +12,8 @@
 //!   proof that these are right; [`choice`]: the fastest by size; [`exchange`]: tables of bytes; [`ring`] and
 //!   [`all_to_all`]: programs of a few words for the two most usual
 //! - Graphs of tasks: [`plan`] builds them, [`tasks`] is the program of a rank that does them; [`traces`]: those of other
-//!   tools' files
+//!   tools' files; [`pipeline`]: a line of ranks; [`training`]: iterations of a model; [`services`]: clients and servers
+//! - [`jobs`]: several workloads side by side
 
 pub mod algorithms;
 pub mod all_to_all;
@@ -23,25 +24,34 @@ pub mod dataflow;
 mod driver;
 pub mod exchange;
 pub mod flows;
+pub mod jobs;
+mod math;
 pub mod matrix;
+mod meter;
 pub mod ns3_flows;
 pub mod patterns;
+pub mod pipeline;
 pub mod plan;
 pub mod poisson;
 pub mod ring;
+pub mod services;
 pub mod steps;
 pub mod tasks;
 pub mod traces;
+pub mod training;
 
 use serde::{Deserialize, Serialize};
 
 use fabric::ids::{HostId, MessageId};
 use fabric::program::{Program, ProgramCx, Report};
+use fabric::units::Span;
 
 use all_to_all::AllToAll;
 use collective::Collective;
 use flows::Flows;
+use jobs::{Job, Several};
 use ring::Ring;
+use services::serving::Server;
 use tasks::Tasks;
 
 /// A workload, ready for a fabric with one program a host.
@@ -56,6 +66,28 @@ pub struct Workload {
     pub collective: Option<Collective>,
     /// What the labels in programs' reports stand for.
     pub labels: Vec<String>,
+    /// Above all numbers of its messages.
+    pub numbers: u64,
+    /// The jobs of which it consists, if it does.
+    pub jobs: Vec<Job>,
+    /// Time that its useful operations would take each rank at its best, if that is known.
+    pub ideal: Option<Span>,
+}
+
+impl Workload {
+    /// Programs that post so many messages, numbered without gaps.
+    pub fn new(programs: Vec<AnyProgram>, messages: u64) -> Workload {
+        Workload {
+            programs,
+            couplings: Vec::new(),
+            messages,
+            collective: None,
+            labels: Vec::new(),
+            numbers: messages,
+            jobs: Vec::new(),
+            ideal: None,
+        }
+    }
 }
 
 /// Declares the programs a host can run, and passes each call to the one it has.
@@ -125,6 +157,10 @@ programs! {
     AllToAll(AllToAll),
     /// A rank with tasks.
     Tasks(Box<Tasks>),
+    /// A rank of an inference service.
+    Serving(Box<Server>),
+    /// Several of these.
+    Several(Box<Several>),
 }
 
 /// One program for each of `hosts`: that of its rank where it has one, else none.

@@ -76,6 +76,22 @@ pub struct Matrix {
     pub triggers: Vec<Trigger>,
 }
 
+impl Matrix {
+    /// The same flows on these of so many hosts.
+    pub fn on(&self, places: &[HostId], hosts: u32) -> Matrix {
+        let moved = |flow: &Connection| Connection {
+            src: places[flow.src.index()],
+            dst: places[flow.dst.index()],
+            ..flow.clone()
+        };
+        Matrix {
+            nodes: hosts,
+            connections: self.connections.iter().map(moved).collect(),
+            triggers: self.triggers.clone(),
+        }
+    }
+}
+
 const HEADER: [&str; 4] = ["Nodes", "Connections", "Triggers", "Failures"];
 const CONNECTION: [&str; 8] =
     ["id", "start", "trigger", "size", "send_done_trigger", "recv_done_trigger", "prio", "msg"];

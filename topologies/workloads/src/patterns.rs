@@ -3,9 +3,11 @@
 
 use fabric::ids::HostId;
 use fabric::rng::SplitMix64;
-use fabric::units::Time;
+use fabric::units::{Span, Time};
 
 use crate::matrix::{Connection, Matrix, Start, Trigger, TriggerKind};
+use crate::poisson::MOST_FLOWS;
+use crate::services::Draws;
 
 /// A permutation without fixed points: `result[i]` is where host i sends. SplitMix64 from `seed` and
 /// Sattolo's shuffle (`htsim-profile.md`), so that matrices can be made again from their rule.
@@ -55,6 +57,53 @@ pub fn incast(hosts: u32, senders: u32, receiver: u32, bytes: u64) -> Result<Mat
     let stride = (hosts - 1) / senders;
     let sender = move |number: u32| (receiver + 1 + number * stride) % hosts;
     Ok(matrix(hosts, bytes, (0..senders).map(|number| (sender(number), receiver))))
+}
+
+/// Bursts: at random times, on average `interval` apart and up to `duration`, `senders` hosts drawn at random send `bytes` each
+/// to another one at once.
+///
+/// # Errors
+/// When there are not enough hosts, or no burst or too many would come.
+pub fn bursts(
+    hosts: u32,
+    (senders, bytes): (u32, u64),
+    (interval, duration): (Span, Span),
+    seed: u64,
+) -> Result<Matrix, String> {
+    if senders >= hosts {
+        return Err(format!("`senders` is {senders}; 1 to {} are possible", hosts.max(2) - 1));
+    }
+    let expected = duration.0 as f64 / interval.0.max(1) as f64 * f64::from(senders);
+    if expected > MOST_FLOWS {
+        return Err(format!(
+            "about {expected:.0} flows would come; at most {MOST_FLOWS} are possible"
+        ));
+    }
+    let mut draws = Draws::new(seed, 0);
+    let mut order: Vec<u32> = (0..hosts).collect();
+    let mut all = matrix(hosts, bytes, std::iter::empty());
+    let mut now = 0.0;
+    loop {
+        now += draws.exponential(interval.0 as f64);
+        if now >= duration.0 as f64 {
+            break;
+        }
+        for place in 0..=senders {
+            let other = place + draws.below(hosts - place);
+            order.swap(place as usize, other as usize);
+        }
+        let (receiver, own) = (order[0], &order[1..=senders as usize]);
+        let burst = matrix(hosts, bytes, own.iter().map(|sender| (*sender, receiver)));
+        let at = Start::At(Time(now as u64));
+        all.connections
+            .extend(burst.connections.into_iter().map(|flow| Connection { start: at, ..flow }));
+    }
+    if all.connections.is_empty() {
+        return Err(format!(
+            "no burst comes within {duration}; on average they are {interval} apart"
+        ));
+    }
+    Ok(all)
 }
 
 /// One flow.
@@ -153,5 +202,22 @@ mod tests {
                 None => assert_eq!(next.start, Start::At(Time::ZERO)),
             }
         }
+    }
+
+    /// Each burst has one receiver and different senders, and there are as many as time allows.
+    #[test]
+    fn bursts_have_one_receiver() {
+        let interval = Span::from_micros(10);
+        let matrix = bursts(32, (5, 100), (interval, interval * 200), 3).unwrap();
+        let count = matrix.connections.len() / 5;
+        assert!((160..240).contains(&count), "{count}");
+        for burst in matrix.connections.chunks(5) {
+            let senders: std::collections::BTreeSet<_> =
+                burst.iter().map(|flow| flow.src).collect();
+            assert_eq!(senders.len(), 5);
+            let same = |flow: &Connection| (flow.dst, flow.start) == (burst[0].dst, burst[0].start);
+            assert!(burst.iter().all(same) && !senders.contains(&burst[0].dst));
+        }
+        assert!(bursts(5, (5, 1), (interval, interval), 1).unwrap_err().contains("1 to 4"));
     }
 }

@@ -105,6 +105,11 @@ impl Plan {
         TaskId(rank.tasks.tasks.len() as u32 - 1)
     }
 
+    /// Tells of the stretch from the end of a task of the rank until now, after that task.
+    pub fn mark(&mut self, rank: u32, since: TaskId, label: u32) -> TaskId {
+        self.task(rank, Task::Mark { since: since.0, label }, &[since])
+    }
+
     /// One more task that a task waits for.
     pub fn depend(&mut self, rank: u32, task: TaskId, before: TaskId) {
         self.ranks[rank as usize].after[task.0 as usize].push(before.0);
@@ -212,19 +217,19 @@ impl Plan {
         Ok(pairs.map(|(rank, after)| self.enter(*rank, collective, after)).collect())
     }
 
+    /// Ranks do not tell how long they compute and wait.
+    pub fn forget_times(&mut self) {
+        self.ranks.iter_mut().for_each(|rank| rank.tasks.tells_times = false);
+    }
+
     /// The programs, for a fabric of `hosts`.
     pub fn finish(self, hosts: u32) -> Workload {
         let mut programs: Vec<AnyProgram> = (0..hosts).map(|_| AnyProgram::Idle).collect();
         for (host, rank) in self.hosts.iter().zip(self.ranks) {
             programs[host.index()] = AnyProgram::Tasks(Box::new(rank.seal()));
         }
-        Workload {
-            programs,
-            couplings: Vec::new(),
-            messages: self.messages,
-            collective: None,
-            labels: self.labels,
-        }
+        let numbers = self.next_message;
+        Workload { labels: self.labels, numbers, ..Workload::new(programs, self.messages) }
     }
 }
 

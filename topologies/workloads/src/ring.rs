@@ -86,13 +86,8 @@ pub fn all_reduce(hosts: u32, ranks: &[HostId], bytes: u64) -> Result<Workload, 
         let next = ranks[((rank + 1) % count) as usize];
         AnyProgram::Ring(Ring { rank, ranks: count, bytes, next, posted: 0 })
     };
-    Ok(Workload {
-        programs: seat(hosts, ranks, program),
-        couplings: Vec::new(),
-        messages,
-        collective: Some(Collective { kind: Kind::AllReduce, ranks: count, bytes }),
-        labels: Vec::new(),
-    })
+    let collective = Some(Collective { kind: Kind::AllReduce, ranks: count, bytes });
+    Ok(Workload { collective, ..Workload::new(seat(hosts, ranks, program), messages) })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::algorithms::Recipe;
+use crate::meter::Meter;
 use crate::steps::{Action, Step};
 
 /// Something to do.
@@ -21,6 +22,17 @@ pub enum Task {
     Join,
     /// Time passes.
     Wait(Span),
+    /// A moment comes.
+    At(Time),
+    /// Time passes that counts as communicating: of communication that is not simulated packet by packet.
+    Elapse(Span),
+    /// The stretch from the end of a task of this rank, which has one, until now is worth telling.
+    Mark {
+        /// The task.
+        since: u32,
+        /// What the stretch is called.
+        label: u32,
+    },
     /// A stream computes; it does one thing at a time.
     Compute {
         /// How long.
@@ -165,34 +177,10 @@ pub struct Tasks {
     next_wake: u32,
     left: u64,
     meter: Meter,
+    pub(crate) tells_times: bool,
     marks: Vec<Mark>,
-}
-
-/// How a rank's time was spent.
-#[derive(Default, Serialize, Deserialize)]
-struct Meter {
-    since: Time,
-    computing: u32,
-    communicating: u32,
-    compute: Span,
-    exposed: Span,
-    hidden: Span,
-}
-
-impl Meter {
-    /// Time has passed; then something changes.
-    fn turn(&mut self, now: Time) {
-        let passed = now.since(self.since);
-        self.since = now;
-        if self.computing > 0 {
-            self.compute = self.compute + passed;
-            if self.communicating > 0 {
-                self.hidden = self.hidden + passed;
-            }
-        } else if self.communicating > 0 {
-            self.exposed = self.exposed + passed;
-        }
-    }
+    /// When tasks ended from which stretches are told.
+    ends: BTreeMap<u32, Time>,
 }
 
 impl Tasks {
@@ -216,12 +204,19 @@ impl Tasks {
             next_wake: 0,
             left: 0,
             meter: Meter::default(),
+            tells_times: true,
             marks: Vec::new(),
+            ends: BTreeMap::new(),
         }
     }
 
     pub(crate) fn seal(&mut self) {
         self.left = self.tasks.len() as u64;
+        let since = |task: &Task| match task {
+            Task::Mark { since, .. } => Some((*since, Time::NEVER)),
+            _ => None,
+        };
+        self.ends = self.tasks.iter().filter_map(since).collect();
     }
 
     fn wake(&mut self, cx: &mut ProgramCx<'_>, after: Span, what: Wake) {
@@ -235,6 +230,18 @@ impl Tasks {
         match self.tasks[task as usize] {
             Task::Join => ready.push(task),
             Task::Wait(span) => self.pass(cx, span, task, ready),
+            Task::At(time) if time <= cx.now => ready.push(task),
+            Task::At(time) => self.wake(cx, time.since(cx.now), Wake::Task(task)),
+            Task::Elapse(Span::ZERO) => ready.push(task),
+            Task::Elapse(span) => {
+                self.meter.communicates(cx.now, 1);
+                self.wake(cx, span, Wake::Task(task));
+            }
+            Task::Mark { since, label } => {
+                let start = self.ends[&since];
+                self.marks.push(Mark { label, start, end: cx.now });
+                ready.push(task);
+            }
             Task::Add { bytes } => self.pass(cx, self.costs.adding(bytes), task, ready),
             Task::Compute { time: Span::ZERO, .. } => ready.push(task),
             Task::Compute { stream, .. } => {
@@ -247,14 +254,14 @@ impl Tasks {
             }
             Task::SendAndWait { to, message, bytes } => {
                 cx.post(MessageId(message), to, bytes);
-                self.communicates(cx.now, 1);
+                self.meter.communicates(cx.now, 1);
             }
             Task::Receive { message } => {
                 if self.early.remove(&message) {
                     ready.push(task);
                 } else {
                     self.open.insert(message);
-                    self.communicates(cx.now, 1);
+                    self.meter.communicates(cx.now, 1);
                 }
             }
             Task::Collective(instance) => self.enter(cx, instance, ready),
@@ -268,11 +275,6 @@ impl Tasks {
         } else {
             self.wake(cx, span, Wake::Task(task));
         }
-    }
-
-    fn communicates(&mut self, now: Time, change: i32) {
-        self.meter.turn(now);
-        self.meter.communicating = self.meter.communicating.wrapping_add_signed(change);
     }
 
     /// A stream computes the next thing, if it computes nothing else.
@@ -293,6 +295,9 @@ impl Tasks {
     fn finish(&mut self, cx: &mut ProgramCx<'_>, mut ready: Vec<u32>) {
         while let Some(task) = ready.pop() {
             self.left -= 1;
+            if let Some(end) = self.ends.get_mut(&task) {
+                *end = cx.now;
+            }
             let [first, end] = [task, task + 1].map(|task| self.first[task as usize] as usize);
             for place in first..end {
                 let next = self.next[place];
@@ -356,7 +361,7 @@ impl Tasks {
             since: cx.now,
         };
         self.running.insert(number, running);
-        self.communicates(cx.now, 1);
+        self.meter.communicates(cx.now, 1);
         for message in self.early_steps.remove(&number).unwrap_or_default() {
             self.note(number, message);
         }
@@ -445,7 +450,7 @@ impl Tasks {
         let running = self.running.remove(&number).expect("it was just there");
         let label = self.instances[number as usize].label;
         self.marks.push(Mark { label, start: running.since, end: cx.now });
-        self.communicates(cx.now, -1);
+        self.meter.communicates(cx.now, -1);
         true
     }
 
@@ -479,7 +484,7 @@ impl Program for Tasks {
         }
         let Some(task) = self.messages.get(&message.0).copied() else { return };
         if matches!(self.tasks[task as usize], Task::SendAndWait { .. }) {
-            self.communicates(cx.now, -1);
+            self.meter.communicates(cx.now, -1);
             self.finish(cx, vec![task]);
         }
     }
@@ -501,7 +506,7 @@ impl Program for Tasks {
             self.early.insert(message.0);
             return;
         }
-        self.communicates(cx.now, -1);
+        self.meter.communicates(cx.now, -1);
         if let Some(task) = self.messages.get(&message.0).copied() {
             self.finish(cx, vec![task]);
         }
@@ -510,11 +515,15 @@ impl Program for Tasks {
     fn on_wake(&mut self, cx: &mut ProgramCx<'_>, token: u32) {
         match self.wakes.remove(&token) {
             Some(Wake::Task(task)) => {
-                if let Task::Compute { stream, .. } = self.tasks[task as usize] {
-                    self.meter.turn(cx.now);
-                    self.meter.computing -= 1;
-                    self.streams.entry(stream).or_default().busy = None;
-                    self.compute(cx, stream);
+                match self.tasks[task as usize] {
+                    Task::Compute { stream, .. } => {
+                        self.meter.turn(cx.now);
+                        self.meter.computing -= 1;
+                        self.streams.entry(stream).or_default().busy = None;
+                        self.compute(cx, stream);
+                    }
+                    Task::Elapse(_) => self.meter.communicates(cx.now, -1),
+                    _ => {}
                 }
                 self.finish(cx, vec![task]);
             }
@@ -537,6 +546,9 @@ impl Program for Tasks {
     fn report(&self) -> Option<Report> {
         let Meter { since, compute, exposed, hidden, .. } = self.meter;
         let marks = self.marks.clone();
-        Some(Report { end: since, compute, exposed, hidden, marks })
+        match self.tells_times {
+            true => Some(Report { end: since, compute, exposed, hidden, marks }),
+            false => Some(Report { end: since, marks, ..Report::default() }),
+        }
     }
 }

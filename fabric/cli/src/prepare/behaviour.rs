@@ -19,6 +19,7 @@ use transports::tcp::config::TcpConfig;
 use transports::uet::Uet;
 use transports::uet::config::{Congestion, Oversubscribed, UetConfig};
 use transports::wire::compose::Protocol;
+use workloads::choice::Network;
 
 use crate::error::UserError;
 use crate::prepare::routing::routing;
@@ -126,6 +127,8 @@ pub struct Behaviour {
     pub transport: TransportConfig,
     /// The hosts in the network of their domain, if there is one.
     pub scale_up: Option<TransportConfig>,
+    /// Latency and payload rate within domains, without contention.
+    pub domain_network: Option<Network>,
     /// Longest unloaded round trip.
     pub base_rtt: Span,
     /// Rate of all ports of a host's NIC together.
@@ -230,9 +233,11 @@ impl Behaviour {
                 classes_overflow(&fabric),
                 Overflow::Trim { .. } | Overflow::CoinTrim { .. }
             );
-        let scale_up = graph.scale_up.is_some().then(|| within_domains(graph, &fabric, trims));
+        let scale_up =
+            graph.scale_up.is_some().then(|| within_domains(graph, &fabric, trims, wire));
+        let (scale_up, domain_network) = scale_up.unzip();
         let nic_rate = basis.nic_rate();
-        Ok(Behaviour { fabric, transport, scale_up, base_rtt, nic_rate })
+        Ok(Behaviour { fabric, transport, scale_up, domain_network, base_rtt, nic_rate })
     }
 }
 
@@ -262,8 +267,13 @@ fn channels(
 }
 
 /// The transport within domains: UET with NSCC, whatever joins the domains, at the rate of all links of a host to its domain
-/// and with the round trip over one switch.
-fn within_domains(graph: &Graph, fabric: &FabricConfig, trims: bool) -> TransportConfig {
+/// and with the round trip over one switch; and what that makes of its messages, each packet having `extra` bytes besides its frame.
+fn within_domains(
+    graph: &Graph,
+    fabric: &FabricConfig,
+    trims: bool,
+    extra: u64,
+) -> (TransportConfig, Network) {
     let first = graph.scale_up.map_or(0, |scale_up| usize::from(scale_up.first_port));
     let of_host = graph.links.iter().filter(|link| link.a.0 == 0);
     let links: Vec<&Link> = of_host.skip(first).collect();
@@ -275,7 +285,14 @@ fn within_domains(graph: &Graph, fabric: &FabricConfig, trims: bool) -> Transpor
     let frames = wire.time_for(4_096 + 64) * 2 + wire.time_for(64) * 2;
     let base_rtt = latency * 2 + fabric.host_latency * 2 + frames;
     let rate = Rate::from_bits_per_second(rate);
-    TransportConfig::Uet(Arc::new(UetConfig::new(rate, base_rtt, trims)))
+    let config = UetConfig::new(rate, base_rtt, trims);
+    let payload = f64::from(config.payload);
+    let wire = payload + f64::from(config.header) + extra as f64;
+    let network = Network {
+        latency: base_rtt.0 as f64 / 2.0,
+        bytes_per_picosecond: rate.bits_per_second() as f64 / 8e12 * payload / wire,
+    };
+    (TransportConfig::Uet(Arc::new(config)), network)
 }
 
 /// Frames of a full data packet and of an acknowledgement.

@@ -41,7 +41,7 @@ pub(super) fn costs(options: &CollectiveCosts) -> Costs {
 /// The exchanges that all-to-alls of a variant name.
 pub(super) fn exchanges(variant: &Variant, files: &Files) -> Result<Exchanges, UserError> {
     let mut found = BTreeMap::new();
-    for workload in &variant.workloads {
+    for workload in variant.every_workload() {
         let WorkloadKind::Collective(options) = &workload.kind else { continue };
         let Some(file) = &options.matrix else { continue };
         let source = files.read(file)?;

@@ -7,21 +7,22 @@
 //! - `lossless`: shared buffers, pauses and credits
 //! - `routing`: how switches choose paths
 //! - [`mod@capture`]: frames to record
-//! - `collective`: programs of collectives; `trace`: those of other tools' files
+//! - `collective`: programs of collectives; `programs`: of traces, training and services; `jobs`: several side by side
 //! - [`faults`]: what happens to links and switches
 
 pub mod behaviour;
 pub mod capture;
 mod collective;
 pub mod faults;
+mod jobs;
 mod lossless;
+mod programs;
 mod rails;
 mod roce;
 mod routing;
 mod sprayed;
 mod tcp;
 mod topology;
-mod trace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use fabric::capture::Capture;
 use fabric::graph::Graph;
+use fabric::ids::HostId;
 use topologies::placement::place;
 use transports::roce::config::Operation as RoceOperation;
 use transports::uet::config::{Delivery, Operation};
@@ -38,7 +40,9 @@ use workloads::{flows, ns3_flows, patterns};
 
 use crate::error::{Source, UserError};
 use crate::forecast::Traffic;
-use crate::scenario::model::{File, FlowSizes, Ranks, Variant, Workload, WorkloadKind};
+use crate::scenario::model::{
+    File, FlowSizes, ProgramSource, Ranks, Variant, Workload, WorkloadKind,
+};
 use crate::scenario::tree;
 use behaviour::{Behaviour, TransportConfig};
 use faults::Faults;
@@ -61,8 +65,8 @@ pub struct Prepared {
     exchanges: collective::Exchanges,
     /// Hosts of a domain, where the topology has such.
     domain: Option<u32>,
-    /// Traces that workloads name.
-    traces: trace::Traces,
+    /// What ranks of workloads do, by number.
+    programs: programs::Programs,
 }
 
 /// What stands for files that need not be there.
@@ -104,7 +108,7 @@ impl Prepared {
     /// # Errors
     /// What the user has to mend in the scenario or in a file it names.
     pub fn with(variant: &Variant, mut files: Files) -> Result<Prepared, UserError> {
-        for workload in &variant.workloads {
+        for workload in variant.every_workload() {
             if let WorkloadKind::Matrix(file) = &workload.kind
                 && !files.matrices.contains_key(&file.path)
             {
@@ -132,11 +136,11 @@ impl Prepared {
         let capture = capture.transpose()?;
         let exchanges = collective::exchanges(variant, &files)?;
         let domain = collective::domain(variant, graph.scale_up.map(|scale_up| scale_up.domain));
-        let traces = trace::traces(variant, &files, graph.hosts)?;
+        let programs = programs::programs(variant, &files, &sizes, graph.hosts)?;
         let matrices = files.matrices;
         let prepared = Prepared {
             domain,
-            traces,
+            programs,
             graph,
             behaviour,
             faults,
@@ -161,65 +165,92 @@ impl Prepared {
         seed: u64,
     ) -> Result<workloads::Workload, UserError> {
         let hosts = self.graph.hosts;
-        let wrong = |message: String| match &workload.origin {
-            Some(origin) => UserError::at(origin, message),
-            None => UserError::new(message),
+        let seat = |ranks: &Ranks, count: Option<u32>| {
+            let count = count.or(ranks.count).unwrap_or(hosts);
+            let places = place(count, hosts, ranks.placement, seed);
+            places.map_err(|error| wrong(workload, error.to_string()))
         };
-        let seat = |ranks: &Ranks| {
-            let count = ranks.count.unwrap_or(hosts);
-            place(count, hosts, ranks.placement, seed).map_err(|error| wrong(error.to_string()))
+        let places = match &workload.kind {
+            WorkloadKind::Jobs(options) => return self.jobs(workload, options, seed),
+            WorkloadKind::Collective(options) => seat(&options.ranks, None)?,
+            WorkloadKind::Program(options) => {
+                seat(&options.ranks, Some(self.program_ranks(workload)))?
+            }
+            WorkloadKind::Serving(options) => {
+                seat(&options.ranks, Some(jobs::serving(options, &self.sizes).ranks()))?
+            }
+            _ => (0..hosts).map(HostId).collect(),
         };
+        self.on_places(workload, &places)
+    }
+
+    /// The programs of a workload on these hosts.
+    fn on_places(
+        &self,
+        workload: &Workload,
+        places: &[HostId],
+    ) -> Result<workloads::Workload, UserError> {
+        let hosts = self.graph.hosts;
+        let count = places.len() as u32;
+        let wrong = |message: String| wrong(workload, message);
         self.serves(workload).map_err(&wrong)?;
         rails::reaches(self, &workload.kind).map_err(&wrong)?;
+        let all = count == hosts && places.is_sorted();
+        let flows = |matrix: &Matrix| match all {
+            true => flows::flows(matrix, hosts),
+            false => flows::flows(&matrix.on(places, hosts), hosts),
+        };
         match &workload.kind {
             WorkloadKind::Matrix(file) => {
                 let matrix = &self.matrices[&file.path];
-                if matrix.nodes > hosts {
+                if matrix.nodes > count {
                     let message = format!(
-                        "{} is written for {} hosts; the fabric has {hosts}",
+                        "{} is written for {} hosts; the {} has {count}",
                         file.path.display(),
-                        matrix.nodes
+                        matrix.nodes,
+                        if all { "fabric" } else { "job" }
                     );
                     return Err(UserError::at(&file.origin, message));
                 }
-                Ok(flows::flows(matrix, hosts))
+                Ok(flows(matrix))
             }
             WorkloadKind::Permutation { bytes, seed } => {
-                Ok(flows::flows(&patterns::permutation(hosts, *bytes, *seed), hosts))
+                Ok(flows(&patterns::permutation(count, *bytes, *seed)))
             }
             WorkloadKind::Poisson { sizes, load, duration, seed } => {
-                let sizes = self.flow_sizes(sizes);
+                let sizes = flow_sizes(sizes, &self.sizes);
                 let (load, duration, seed) = (*load, *duration, *seed);
                 let arrivals = Arrivals { load, rate: self.graph.links[0].rate, duration, seed };
-                let matrix = poisson(hosts, &sizes, &arrivals).map_err(wrong)?;
-                Ok(flows::flows(&matrix, hosts))
+                Ok(flows(&poisson(count, &sizes, &arrivals).map_err(wrong)?))
             }
             WorkloadKind::Incast { bytes, senders, receiver } => {
-                let senders = senders.unwrap_or(hosts - 1);
-                let matrix = patterns::incast(hosts, senders, *receiver, *bytes).map_err(wrong)?;
-                Ok(flows::flows(&matrix, hosts))
+                let senders = senders.unwrap_or(count - 1);
+                Ok(flows(&patterns::incast(count, senders, *receiver, *bytes).map_err(wrong)?))
             }
-            WorkloadKind::Collective(options) => {
-                self.collective(options, &seat(&options.ranks)?).map_err(wrong)
+            WorkloadKind::Bursts(options) => {
+                Ok(flows(&jobs::bursts(options, count).map_err(wrong)?))
             }
-            WorkloadKind::Trace(options) => {
-                let ranks = Ranks { count: Some(self.trace_ranks(options)), ..options.ranks };
-                self.trace(options, &seat(&ranks)?).map_err(wrong)
+            WorkloadKind::Collective(options) => self.collective(options, places).map_err(wrong),
+            WorkloadKind::Program(options) => {
+                self.program(workload, &options.ways, places).map_err(wrong)
             }
+            WorkloadKind::Serving(options) => {
+                jobs::serving(options, &self.sizes).programs(hosts, places).map_err(wrong)
+            }
+            WorkloadKind::Jobs(_) => unreachable!("jobs consist of other workloads"),
         }
     }
 }
 
-impl Prepared {
-    /// The distribution of sizes that a scenario names.
-    fn flow_sizes(&self, sizes: &FlowSizes) -> Sizes {
-        match sizes {
-            FlowSizes::Published(name) => Sizes::published(name).expect("a name that was read"),
-            FlowSizes::Fixed(bytes) => Sizes::fixed(*bytes),
-            FlowSizes::File(file) => self.sizes[&file.path].clone(),
-        }
+/// What is wrong with a workload.
+fn wrong(workload: &Workload, message: String) -> UserError {
+    match &workload.origin {
+        Some(origin) => UserError::at(origin, message),
+        None => UserError::new(message),
     }
+}
 
+impl Prepared {
     /// A workload as far as the memory of its run depends on it.
     pub fn traffic(&self, workload: &Workload) -> Traffic {
         let hosts = u64::from(self.graph.hosts);
@@ -242,7 +273,7 @@ impl Prepared {
                 flows(senders.map_or(hosts - 1, u64::from), *bytes)
             }
             WorkloadKind::Poisson { sizes, load, duration, .. } => {
-                let mean = self.flow_sizes(sizes).mean();
+                let mean = flow_sizes(sizes, &self.sizes).mean();
                 let offered = self.graph.links[0].rate.bytes_in(*duration) as f64 * load;
                 let count = (offered / mean) as u64 * hosts;
                 Traffic { at_once: count.min(4 * hosts), ..flows(count, mean as u64) }
@@ -250,7 +281,18 @@ impl Prepared {
             WorkloadKind::Collective(options) => {
                 self.collective_traffic(options, ranks(&options.ranks) as u32)
             }
-            WorkloadKind::Trace(options) => self.trace_traffic(options),
+            WorkloadKind::Program(options) => self.program_traffic(workload, &options.ways),
+            WorkloadKind::Bursts(options) => {
+                let count = options.duration.0 / options.interval.0.max(1);
+                let all = count * u64::from(options.senders);
+                let at_once = all.min(u64::from(options.senders) * 4);
+                Traffic { at_once, ..flows(all, options.bytes) }
+            }
+            WorkloadKind::Serving(options) => jobs::serving_traffic(options, &self.sizes),
+            WorkloadKind::Jobs(options) => {
+                let parts = options.jobs.iter().map(|job| self.traffic(&job.workload));
+                parts.fold(Traffic::default(), Traffic::and)
+            }
         }
     }
 
@@ -264,9 +306,13 @@ impl Prepared {
             WorkloadKind::Permutation { bytes, .. } | WorkloadKind::Incast { bytes, .. } => {
                 (*bytes, false)
             }
-            WorkloadKind::Poisson { sizes, .. } => (self.flow_sizes(sizes).largest(), false),
+            WorkloadKind::Poisson { sizes, .. } => {
+                (flow_sizes(sizes, &self.sizes).largest(), false)
+            }
             WorkloadKind::Collective(options) => (options.bytes, true),
-            WorkloadKind::Trace(_) => (u64::MAX, true),
+            WorkloadKind::Bursts(options) => (options.bytes, false),
+            WorkloadKind::Program(_) | WorkloadKind::Serving(_) => (u64::MAX, true),
+            WorkloadKind::Jobs(_) => (0, false),
         };
         let name = &workload.name;
         let reads = match &self.behaviour.transport {
@@ -304,11 +350,31 @@ impl Prepared {
     }
 }
 
+/// The distribution of sizes that a scenario names.
+fn flow_sizes(sizes: &FlowSizes, known: &BTreeMap<PathBuf, Sizes>) -> Sizes {
+    match sizes {
+        FlowSizes::Published(name) => Sizes::published(name).expect("a name that was read"),
+        FlowSizes::Fixed(bytes) => Sizes::fixed(*bytes),
+        FlowSizes::File(file) => known[&file.path].clone(),
+    }
+}
+
 /// The distributions of sizes that the workloads of a variant name.
 fn sizes(variant: &Variant, files: &Files) -> Result<BTreeMap<PathBuf, Sizes>, UserError> {
     let mut found = BTreeMap::new();
-    for workload in &variant.workloads {
-        if let WorkloadKind::Poisson { sizes: FlowSizes::File(file), .. } = &workload.kind {
+    for workload in variant.every_workload() {
+        let named: Vec<&FlowSizes> = match &workload.kind {
+            WorkloadKind::Poisson { sizes, .. } => vec![sizes],
+            WorkloadKind::Serving(options) => vec![&options.prompts, &options.answers],
+            WorkloadKind::Program(options) => match &options.source {
+                ProgramSource::Requests(asked) => vec![&asked.sizes],
+                ProgramSource::Agents(asked) => vec![&asked.answers],
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        for sizes in named {
+            let FlowSizes::File(file) = sizes else { continue };
             let source = files.read(file)?;
             let sizes = Sizes::parse(&source.text).map_err(|error| {
                 UserError::in_text(&source, error.line, error.column, &error.message)

@@ -2,15 +2,17 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `capture`, `claim`, `faults`, `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
+//! - `sections`: one function a section; `capture`, `claim`, `faults`, [`jobs`], [`programs`], `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
 //!   a file of their own
 //! - [`presets`]: clusters by name; [`model`]: the scenario as data
 
 mod capture;
 mod claim;
 mod faults;
+pub mod jobs;
 pub mod model;
 pub mod presets;
+pub mod programs;
 mod roce;
 mod sections;
 mod sprayed;

@@ -15,6 +15,10 @@ use workloads::algorithms::Algorithm;
 use workloads::collective::Kind;
 
 use crate::error::Origin;
+pub use crate::scenario::jobs::{BurstOptions, Job, JobsOptions, Seats};
+pub use crate::scenario::programs::{
+    ProgramOptions, ProgramSource, ServingOptions, TraceFile, TrainingOptions, Ways,
+};
 pub use crate::scenario::topology::{BuildingOptions, ScaleUpOptions, TopologyKind};
 pub use crate::scenario::uet::UetOptions;
 
@@ -343,11 +347,30 @@ pub struct PortName {
     pub origin: Origin,
 }
 
+impl Variant {
+    /// Its workloads, and those of which they consist.
+    pub fn every_workload(&self) -> impl Iterator<Item = &Workload> {
+        self.workloads.iter().flat_map(|workload| workload.parts().into_iter().chain([workload]))
+    }
+}
+
+impl Workload {
+    /// The workloads of which it consists.
+    fn parts(&self) -> Vec<&Workload> {
+        match &self.kind {
+            WorkloadKind::Jobs(options) => options.jobs.iter().map(|job| &job.workload).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// `[workload]`.
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// Its name: the kind, or what the scenario says.
     pub name: String,
+    /// Its place among all workloads of the variant, those within jobs included.
+    pub number: usize,
     /// What is sent.
     pub kind: WorkloadKind,
     /// Where the section stands.
@@ -388,35 +411,14 @@ pub enum WorkloadKind {
     },
     /// A collective.
     Collective(Box<CollectiveOptions>),
-    /// A trace of another tool.
-    Trace(Box<TraceOptions>),
-}
-
-/// A trace, as asked for.
-#[derive(Clone, Debug)]
-pub struct TraceOptions {
-    /// The file; `*` stands for the rank where each has one.
-    pub file: File,
-    /// MSCCL: the buffer.
-    pub bytes: Option<u64>,
-    /// SimAI: the first so many layers.
-    pub layers: Option<u32>,
-    /// SimAI: tensor-parallel ranks; `None`: the file's.
-    pub tensor: Option<u32>,
-    /// SimAI: expert-parallel ranks; `None`: the file's.
-    pub expert: Option<u32>,
-    /// How collectives are done, where there is such an algorithm for them; `Some(None)`: by size; `None`: the usual.
-    pub algorithm: Option<Option<Algorithm>>,
-    /// Parts that go different ways.
-    pub channels: u32,
-    /// Parts that follow each other.
-    pub chunks: u32,
-    /// Ranks of a domain; `None`: as the topology has them.
-    pub domain: Option<u32>,
-    /// What collectives cost besides their bytes.
-    pub costs: CollectiveCosts,
-    /// Ranks; the file's, if it has several.
-    pub ranks: Ranks,
+    /// Bursts of flows to one host each.
+    Bursts(BurstOptions),
+    /// Programs that compute and communicate.
+    Program(Box<ProgramOptions>),
+    /// Inference with prefill and decoding apart.
+    Serving(Box<ServingOptions>),
+    /// Several workloads side by side.
+    Jobs(Box<JobsOptions>),
 }
 
 /// A collective, as asked for.

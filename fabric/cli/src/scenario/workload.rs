@@ -6,10 +6,12 @@ use workloads::collective::Kind;
 use workloads::poisson::PUBLISHED;
 
 use crate::error::UserError;
+use crate::scenario::jobs;
 use crate::scenario::model::{
-    CollectiveCosts, CollectiveOptions, FlowSizes, Protocol, Ranks, TraceOptions, Workload,
+    BurstOptions, CollectiveCosts, CollectiveOptions, FlowSizes, Protocol, Ranks, Workload,
     WorkloadKind,
 };
+use crate::scenario::programs::{self, Service};
 use crate::scenario::sections::{MANY, file, hosts};
 use crate::scenario::tree::{Item, Section};
 
@@ -19,8 +21,15 @@ enum Load {
     Permutation,
     Poisson,
     Incast,
+    Bursts,
     Collective(Kind),
     Trace,
+    Pipeline,
+    Training,
+    Requests(Service),
+    Agents,
+    Serving,
+    Jobs,
 }
 
 /// Every kind of workload, by name.
@@ -30,7 +39,17 @@ fn loads() -> Vec<(&'static str, Load)> {
         ("permutation", Load::Permutation),
         ("poisson", Load::Poisson),
         ("incast", Load::Incast),
+        ("incast-bursts", Load::Bursts),
         ("trace", Load::Trace),
+        ("pipeline", Load::Pipeline),
+        ("training", Load::Training),
+        ("memory-pool", Load::Requests(Service::Memory)),
+        ("key-value", Load::Requests(Service::KeyValue)),
+        ("storage", Load::Requests(Service::Storage)),
+        ("checkpoint", Load::Requests(Service::Checkpoint)),
+        ("agents", Load::Agents),
+        ("serving", Load::Serving),
+        ("jobs", Load::Jobs),
     ];
     loads.extend(Kind::NAMES.iter().map(|(name, kind)| (*name, Load::Collective(*kind))));
     loads
@@ -42,10 +61,28 @@ pub(super) fn workloads(top: &Section<'_>, seed: u64) -> Result<Vec<Workload>, U
         let help = "write for example [workload] kind = \"all-reduce\" and bytes = \"16 MiB\"";
         return Err(UserError::new("the scenario has no `workload`").help(help));
     }
-    tables.into_iter().map(|(section, item)| workload(&section, item, seed)).collect()
+    let found = tables.into_iter().map(|(section, item)| workload(&section, item, seed));
+    let mut found: Vec<Workload> = found.collect::<Result<_, UserError>>()?;
+    let mut next = 0;
+    for workload in &mut found {
+        if let WorkloadKind::Jobs(options) = &mut workload.kind {
+            options.jobs.iter_mut().for_each(|job| number(&mut job.workload, &mut next));
+        }
+        number(workload, &mut next);
+    }
+    Ok(found)
 }
 
-fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, UserError> {
+fn number(workload: &mut Workload, next: &mut usize) {
+    workload.number = *next;
+    *next += 1;
+}
+
+pub(super) fn workload(
+    section: &Section<'_>,
+    item: &Item,
+    seed: u64,
+) -> Result<Workload, UserError> {
     let missing =
         |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
     let kind = section.word("kind", &loads())?.ok_or_else(|| missing("kind"))?;
@@ -66,40 +103,65 @@ fn workload(section: &Section<'_>, item: &Item, seed: u64) -> Result<Workload, U
             receiver: section.count("receiver", 0, MANY)?.unwrap_or(0) as u32,
         },
         Load::Trace if section.get("file").is_none() => return Err(missing("file")),
-        Load::Trace => WorkloadKind::Trace(Box::new(trace(section)?)),
+        Load::Trace => WorkloadKind::Program(Box::new(programs::trace(section)?)),
+        Load::Pipeline => WorkloadKind::Program(Box::new(programs::pipeline(section, bytes()?)?)),
+        Load::Training => WorkloadKind::Program(Box::new(programs::training(section, seed)?)),
+        Load::Requests(service) => {
+            WorkloadKind::Program(Box::new(programs::requests(section, service, seed)?))
+        }
+        Load::Agents => WorkloadKind::Program(Box::new(programs::agents(section, seed)?)),
+        Load::Serving => WorkloadKind::Serving(Box::new(programs::serving(section, seed)?)),
+        Load::Jobs => WorkloadKind::Jobs(Box::new(jobs::jobs(section, item, seed)?)),
+        Load::Bursts => WorkloadKind::Bursts(BurstOptions {
+            senders: section.count("senders", 1, MANY)?.unwrap_or(16) as u32,
+            bytes: bytes()?,
+            interval: section.span("interval")?.ok_or_else(|| missing("interval"))?,
+            duration: section.span("duration")?.ok_or_else(|| missing("duration"))?,
+            seed: section.count("traffic_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
+        }),
         Load::Collective(kind) => {
             WorkloadKind::Collective(Box::new(collective(section, item, kind)?))
         }
     };
     section.finish()?;
     let name = name.or(kind_name).unwrap_or_default();
-    Ok(Workload { name, kind, origin: Some(item.origin.clone()) })
+    Ok(Workload { name, number: 0, kind, origin: Some(item.origin.clone()) })
 }
 
 fn poisson(section: &Section<'_>, item: &Item, seed: u64) -> Result<WorkloadKind, UserError> {
+    let missing =
+        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
+    let load = section.ratio("load", 1.0)?.ok_or_else(|| missing("load"))?;
+    let sizes = match section.get("sizes") {
+        None => FlowSizes::Published(PUBLISHED[0].0),
+        Some(_) => sizes(section, 0)?,
+    };
+    if matches!(sizes, FlowSizes::Fixed(0)) {
+        return Err(missing("bytes"));
+    }
+    Ok(WorkloadKind::Poisson {
+        sizes,
+        load: load.as_f64(),
+        duration: section.span("duration")?.ok_or_else(|| missing("duration"))?,
+        seed: section.count("traffic_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
+    })
+}
+
+/// `sizes`: `fixed` unless said, of so many bytes unless said.
+pub(super) fn sizes(section: &Section<'_>, usual: u64) -> Result<FlowSizes, UserError> {
     #[derive(Clone, Copy)]
     enum Sizes {
         Published(&'static str),
         Fixed,
         File,
     }
-    let missing =
-        |key: &str| UserError::at(&item.origin, format!("`{}` is missing", section.name(key)));
     let mut kinds: Vec<(&'static str, Sizes)> =
         PUBLISHED.iter().map(|(name, _)| (*name, Sizes::Published(name))).collect();
     kinds.extend([("fixed", Sizes::Fixed), ("file", Sizes::File)]);
-    let sizes = match section.word("sizes", &kinds)?.unwrap_or(Sizes::Published("websearch")) {
+    Ok(match section.word("sizes", &kinds)?.unwrap_or(Sizes::Fixed) {
         Sizes::Published(name) => FlowSizes::Published(name),
-        Sizes::Fixed => FlowSizes::Fixed(section.bytes("bytes")?.ok_or_else(|| missing("bytes"))?),
-        Sizes::File if section.get("file").is_none() => return Err(missing("file")),
+        Sizes::Fixed => FlowSizes::Fixed(section.bytes("bytes")?.unwrap_or(usual)),
         Sizes::File => FlowSizes::File(file(section)?),
-    };
-    let load = section.ratio("load", 1.0)?.ok_or_else(|| missing("load"))?;
-    Ok(WorkloadKind::Poisson {
-        sizes,
-        load: load.as_f64(),
-        duration: section.span("duration")?.ok_or_else(|| missing("duration"))?,
-        seed: section.count("traffic_seed", 0, i64::MAX as u64)?.unwrap_or(seed),
     })
 }
 
@@ -152,32 +214,8 @@ fn collective(
     })
 }
 
-/// A trace of another tool.
-fn trace(section: &Section<'_>) -> Result<TraceOptions, UserError> {
-    let small = |key: &'static str, most: u64| {
-        Ok::<_, UserError>(section.count(key, 1, most)?.map(|number| number as u32))
-    };
-    let names: Vec<(&str, Option<Algorithm>)> = [("auto", None)]
-        .into_iter()
-        .chain(Algorithm::NAMES.iter().map(|(name, known)| (*name, Some(*known))))
-        .collect();
-    Ok(TraceOptions {
-        file: file(section)?,
-        bytes: section.bytes("bytes")?,
-        layers: small("layers", MANY)?,
-        tensor: small("tensor_parallel", MANY)?,
-        expert: small("expert_parallel", MANY)?,
-        algorithm: section.word("algorithm", &names)?,
-        channels: small("channels", 1_024)?.unwrap_or(1),
-        chunks: small("chunks", 65_536)?.unwrap_or(1),
-        domain: small("domain", MANY)?,
-        costs: costs(section)?,
-        ranks: ranks(section)?,
-    })
-}
-
 /// What collectives cost besides their bytes.
-fn costs(section: &Section<'_>) -> Result<CollectiveCosts, UserError> {
+pub(super) fn costs(section: &Section<'_>) -> Result<CollectiveCosts, UserError> {
     let protocols =
         [("simple", Protocol::Simple), ("ll", Protocol::Ll), ("ll128", Protocol::Ll128)];
     Ok(CollectiveCosts {
@@ -187,7 +225,7 @@ fn costs(section: &Section<'_>) -> Result<CollectiveCosts, UserError> {
     })
 }
 
-fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
+pub(super) fn ranks(section: &Section<'_>) -> Result<Ranks, UserError> {
     let stride = section.count("stride", 1, MANY)?.unwrap_or(1) as u32;
     let placement = section.word(
         "placement",

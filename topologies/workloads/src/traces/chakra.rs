@@ -266,7 +266,14 @@ fn collective(node: &Plain, kind: u64, bytes: u64, members: &Arc<[u32]>) -> Resu
         _ => bytes,
     };
     let root = node.numbers.get("root").copied().unwrap_or(0) as u32;
-    Ok(Action::Collective { kind, bytes, members: Arc::clone(members), root, name: "" })
+    Ok(Action::Collective {
+        kind,
+        bytes,
+        members: Arc::clone(members),
+        root,
+        name: "",
+        matrix: None,
+    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Trace, TextError> {
         let message = format!("rank {rank} is not closed; expected `}}`");
         return Err(TextError { line: 0, column: 0, message });
     }
-    Ok(Trace { ranks: reader.ranks })
+    Ok(Trace { ranks: reader.ranks, is_service: false })
 }
 
 struct Reader {

@@ -2,18 +2,20 @@
 //!
 //! - [`goal`]: GOAL text (LogGOPSim, ATLAHS); [`msccl`]: MSCCL XML; [`chakra`]: Chakra execution traces, protobuf and JSON;
 //!   [`simai`]: SimAI and AICB workload files
-//! - this file: what they have in common, and how it becomes tasks
+//! - `formula`: collectives without packets; `writer`: writes down what a rank does; this file: what they have in common, and how it becomes tasks
 
 pub mod chakra;
+mod formula;
 pub mod goal;
 pub mod msccl;
 pub mod simai;
+pub(crate) mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fabric::ids::HostId;
-use fabric::units::Span;
+use fabric::units::{Span, Time};
 
 use crate::Workload;
 use crate::algorithms::Recipe;
@@ -66,6 +68,21 @@ pub enum Action {
         root: u32,
         /// What it is called in reports.
         name: &'static str,
+        /// Bytes from each rank to each, row by row, of an all-to-all that is not uniform.
+        matrix: Option<Arc<[u64]>>,
+    },
+    /// A moment comes.
+    At(Time),
+    /// Time passes.
+    Wait(Span),
+    /// Time passes that counts as communicating.
+    Elapse(Span),
+    /// The stretch from the end of another node, which this one comes after, until now is worth telling.
+    Mark {
+        /// The node.
+        since: u32,
+        /// What the stretch is called.
+        name: &'static str,
     },
 }
 
@@ -92,6 +109,8 @@ impl Node {
 pub struct Trace {
     /// Of each rank its nodes; they may wait for later ones.
     pub ranks: Vec<Vec<Node>>,
+    /// Ranks ask and serve, so that how long requests take says more than how long each rank computes and waits.
+    pub is_service: bool,
 }
 
 /// A send and the receive that belongs to it: ranks and nodes.
@@ -120,7 +139,7 @@ impl Trace {
             node
         };
         let one: Vec<Node> = one.iter().map(widen).collect();
-        Ok(Trace { ranks: (0..ranks).map(|_| one.clone()).collect() })
+        Ok(Trace { ranks: (0..ranks).map(|_| one.clone()).collect(), ..self })
     }
 
     /// Sends with their receives.
@@ -177,7 +196,7 @@ impl Trace {
         hosts: u32,
         places: &[HostId],
         costs: Costs,
-        recipe: impl Fn(Kind, u32, u64) -> Result<Recipe, String>,
+        recipe: impl Fn(Kind, u32, u64, Option<&Arc<[u64]>>) -> Result<Recipe, String>,
     ) -> Result<Workload, String> {
         self.check_order()?;
         let mut plan = Plan::new(places, costs);
@@ -200,6 +219,15 @@ impl Trace {
                         let task = Task::Compute { time: *time, stream: *stream };
                         plan.task(rank, task, &[])
                     }
+                    Action::At(time) => plan.task(rank, Task::At(*time), &[]),
+                    Action::Wait(time) => plan.task(rank, Task::Wait(*time), &[]),
+                    Action::Elapse(time) => plan.task(rank, Task::Elapse(*time), &[]),
+                    Action::Mark { since, name } => {
+                        let since = ids[rank as usize][*since as usize];
+                        let since = since.expect("a mark comes after what it tells of");
+                        let label = plan.label(name);
+                        plan.mark(rank, since, label)
+                    }
                     Action::Collective { .. } => {
                         let turn = shared.turn(&mut entered, &node.action);
                         let id = shared.collective(rank, &node.action, turn, &mut plan, &recipe)?;
@@ -211,6 +239,9 @@ impl Trace {
         }
         shared.complete()?;
         self.depend(&mut plan, &ids);
+        if self.is_service {
+            plan.forget_times();
+        }
         Ok(plan.finish(hosts))
     }
 
@@ -296,9 +327,9 @@ impl Shared {
         action: &Action,
         turn: Turn,
         plan: &mut Plan,
-        recipe: impl Fn(Kind, u32, u64) -> Result<Recipe, String>,
+        recipe: impl Fn(Kind, u32, u64, Option<&Arc<[u64]>>) -> Result<Recipe, String>,
     ) -> Result<CollectiveId, String> {
-        let Action::Collective { kind, bytes, members, root, name } = action else {
+        let Action::Collective { kind, bytes, members, root, name, matrix } = action else {
             unreachable!("asked of collectives")
         };
         if !members.contains(&rank) {
@@ -315,7 +346,8 @@ impl Shared {
             *entered += 1;
             return Ok(*id);
         }
-        let recipe = Recipe { root: *root, ..recipe(*kind, members.len() as u32, *bytes)? };
+        let found = recipe(*kind, members.len() as u32, *bytes, matrix.as_ref())?;
+        let recipe = Recipe { root: *root, ..found };
         let label = if name.is_empty() { kind.name() } else { name };
         let label = plan.label(&format!("{label} ({})", recipe.algorithm.name()));
         let id = plan.collective(&Arc::new(recipe), members, label)?;

@@ -205,7 +205,7 @@ impl State {
             })?;
             self.ranks[rank as usize][node as usize].after.push(*before);
         }
-        Ok(Algorithm { trace: Trace { ranks: self.ranks }, kind: self.kind })
+        Ok(Algorithm { trace: Trace { ranks: self.ranks, is_service: false }, kind: self.kind })
     }
 }
 

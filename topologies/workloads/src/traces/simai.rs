@@ -13,7 +13,8 @@ use fabric::units::Span;
 use topologies::text::{TextError, Word, words};
 
 use crate::collective::Kind;
-use crate::traces::{Action, Node, Trace};
+use crate::traces::writer::Writer;
+use crate::traces::{Action, Trace};
 
 /// How ranks are grouped: tensor-parallel ranks are neighbours, then come expert-parallel ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -189,47 +190,20 @@ fn collective(word: &Word<'_>, usual: Which) -> Result<Option<(Kind, Which)>, Te
     Ok(Some((kind, which)))
 }
 
-/// The nodes of one rank while they are written.
-struct Writer {
-    nodes: Vec<Node>,
-    /// What the next one waits for.
-    last: Option<u32>,
-    /// Collectives that are waited for at the end, and the last of each group, which the next one follows.
-    open: Vec<u32>,
-    groups: BTreeMap<Which, (Arc<[u32]>, Option<u32>)>,
-}
+/// The groups of a rank, each with its members.
+type Members = BTreeMap<Which, Arc<[u32]>>;
 
-impl Writer {
-    fn push(&mut self, action: Action, after: Vec<u32>) -> u32 {
-        self.nodes.push(Node::new(action, after));
-        self.nodes.len() as u32 - 1
-    }
-
-    fn compute(&mut self, time: Span) {
-        if time > Span::ZERO {
-            let after = self.last.into_iter().collect();
-            self.last = Some(self.push(Action::Compute { time, stream: 0 }, after));
-        }
-    }
-
-    fn part(&mut self, part: &Part, waits: bool, name: &'static str) {
-        self.compute(part.time);
-        let Some((kind, bytes, which)) = part.collective else { return };
-        let (members, before) = self.groups.get(&which).expect("all groups are known").clone();
-        if members.len() < 2 {
-            return;
-        }
-        // What cannot be cut for all ranks is not worth a collective.
-        let bytes = bytes.max(members.len() as u64 * members.len() as u64);
-        let action = Action::Collective { kind, bytes, members, root: 0, name };
-        let after = self.last.into_iter().chain(before).collect();
-        let node = self.push(action, after);
-        self.groups.entry(which).and_modify(|group| group.1 = Some(node));
-        if waits {
-            self.last = Some(node);
-        } else {
-            self.open.push(node);
-        }
+/// A part of a layer; whether its collective is waited for.
+fn write(writer: &mut Writer, groups: &Members, part: &Part, waits: bool, name: &'static str) {
+    writer.compute(part.time);
+    let Some((kind, bytes, which)) = part.collective else { return };
+    let members = Arc::clone(&groups[&which]);
+    // What cannot be cut for all ranks is not worth a collective.
+    let bytes = bytes.max(members.len() as u64 * members.len() as u64);
+    let action = Action::Collective { kind, bytes, members, root: 0, name, matrix: None };
+    match waits {
+        true => writer.blocking(action),
+        false => writer.behind(action),
     }
 }
 
@@ -254,23 +228,22 @@ impl Iteration {
             let group = |which: Which| {
                 let members = groups.of(rank, which);
                 let shared = known.entry(members).or_insert_with_key(|m| Arc::from(m.as_slice()));
-                (which, (Arc::clone(shared), None))
+                (which, Arc::clone(shared))
             };
-            let groups = all.map(group).into_iter().collect();
-            let mut writer = Writer { nodes: Vec::new(), last: None, open: Vec::new(), groups };
+            let groups: Members = all.map(group).into_iter().collect();
+            let mut writer = Writer::default();
             for layer in layers {
-                writer.part(&layer.forward, true, "forward");
+                write(&mut writer, &groups, &layer.forward, true, "forward");
             }
             for layer in layers.iter().rev() {
-                writer.part(&layer.input, true, "input gradients");
-                writer.part(&layer.weight, false, "weight gradients");
+                write(&mut writer, &groups, &layer.input, true, "input gradients");
+                write(&mut writer, &groups, &layer.weight, false, "weight gradients");
             }
-            let after = writer.last.into_iter().chain(std::mem::take(&mut writer.open)).collect();
-            writer.last = Some(writer.push(Action::Join, after));
+            writer.join();
             writer.compute(Span(layers.iter().map(|layer| layer.update.0).sum()));
             writer.nodes
         });
-        Ok(Trace { ranks: ranks.collect() })
+        Ok(Trace { ranks: ranks.collect(), is_service: false })
     }
 }
 

@@ -1,0 +1,389 @@
+//! Traces of other tools, training, pipelines and services as programs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fabric::ids::HostId;
+use fabric::units::Span;
+use workloads::Workload as Built;
+use workloads::algorithms::Recipe;
+use workloads::choice::{self, fastest};
+use workloads::collective::{Collective, Kind};
+use workloads::pipeline::Pipeline;
+use workloads::poisson::Sizes;
+use workloads::services::agents::Agents;
+use workloads::services::requests::Requests;
+use workloads::traces::simai::{self, Groups};
+use workloads::traces::{Action, Trace, chakra, goal, msccl};
+use workloads::training::Training;
+use workloads::training::experts::Skew;
+use workloads::training::layout::Layout;
+
+use crate::error::{Source, UserError};
+use crate::forecast::Traffic;
+use crate::prepare::collective::costs;
+use crate::prepare::{Files, Prepared, flow_sizes};
+use crate::scenario::model::{
+    File, ProgramOptions, ProgramSource, Ranks, TraceFile, TrainingOptions, Variant, Ways,
+    Workload, WorkloadKind,
+};
+
+/// What ranks do, known before they are seated.
+pub(super) struct Read {
+    trace: Trace,
+    /// The collective that it is, with its buffer.
+    collective: Option<(Kind, u64)>,
+    /// Time that useful operations would take a rank at its best.
+    ideal: Option<Span>,
+}
+
+impl Read {
+    fn plain(trace: Trace) -> Read {
+        Read { trace, collective: None, ideal: None }
+    }
+}
+
+/// What ranks do, by the workload's number.
+pub(super) type Programs = BTreeMap<usize, Read>;
+
+/// The programs that workloads of a variant ask for, on a fabric of `hosts`.
+pub(super) fn programs(
+    variant: &Variant,
+    files: &Files,
+    sizes: &BTreeMap<PathBuf, Sizes>,
+    hosts: u32,
+) -> Result<Programs, UserError> {
+    let mut found = Programs::new();
+    for workload in variant.every_workload() {
+        if let WorkloadKind::Program(options) = &workload.kind {
+            let read = generate(workload, options, files, sizes, hosts)?;
+            found.insert(workload.number, read);
+        }
+    }
+    Ok(found)
+}
+
+fn generate(
+    workload: &Workload,
+    options: &ProgramOptions,
+    files: &Files,
+    sizes: &BTreeMap<PathBuf, Sizes>,
+    hosts: u32,
+) -> Result<Read, UserError> {
+    let wrong = |message: String| match &workload.origin {
+        Some(origin) => UserError::at(origin, message),
+        None => UserError::new(message),
+    };
+    let ranks = options.ranks.count.unwrap_or(hosts);
+    let clients = |servers: u32| match ranks.checked_sub(servers) {
+        Some(clients) if clients > 0 => Ok(clients),
+        _ => Err(wrong(format!(
+            "`workload.servers` is {servers}, of {ranks} ranks; at least one is to be a client"
+        ))),
+    };
+    match &options.source {
+        ProgramSource::Trace(trace) => read(trace, options.ranks, files, hosts),
+        ProgramSource::Training(options) => {
+            let training = training(options, ranks, files, &wrong)?;
+            let trace = training.trace().map_err(wrong)?;
+            Ok(Read { ideal: Some(training.ideal()), ..Read::plain(trace) })
+        }
+        ProgramSource::Pipeline { messages, bytes, stage_time } => {
+            let (messages, bytes, stage_time) = (*messages, *bytes, *stage_time);
+            Ok(Read::plain(Pipeline { ranks, messages, bytes, stage_time }.trace()))
+        }
+        ProgramSource::Requests(asked) => {
+            let requests = Requests {
+                clients: clients(asked.servers)?,
+                servers: asked.servers,
+                count: asked.requests,
+                arrivals: asked.arrivals,
+                reads: asked.reads,
+                sizes: flow_sizes(&asked.sizes, sizes),
+                header: asked.header,
+                stripe: asked.stripe,
+                skew: asked.skew,
+                cores: asked.cores,
+                service_time: asked.service_time,
+                service_rate: asked.service_rate.map(|rate| rate.bits_per_second() as f64 / 8.0),
+                barrier: asked.barrier,
+                names: asked.names,
+                seed: asked.seed,
+            };
+            Ok(Read::plain(requests.trace().map_err(wrong)?))
+        }
+        ProgramSource::Agents(asked) => {
+            let agents = Agents {
+                agents: clients(asked.tools)?,
+                tools: asked.tools,
+                tasks: asked.tasks,
+                arrivals: asked.arrivals,
+                rounds: asked.rounds,
+                fan_out: asked.fan_out,
+                call: asked.call,
+                answers: flow_sizes(&asked.answers, sizes),
+                service_time: asked.service_time,
+                cores: asked.cores,
+                think_time: asked.think_time,
+                seed: asked.seed,
+            };
+            Ok(Read::plain(agents.trace().map_err(wrong)?))
+        }
+    }
+}
+
+fn training(
+    options: &TrainingOptions,
+    ranks: u32,
+    files: &Files,
+    wrong: &impl Fn(String) -> UserError,
+) -> Result<Training, UserError> {
+    let layout = Layout::of(ranks, options.degrees).map_err(wrong)?;
+    let skew = match &options.shares {
+        Some(file) => {
+            let source = files.read(file)?;
+            Skew::parse(&source.text).map_err(|error| {
+                UserError::in_text(&source, error.line, error.column, &error.message)
+            })?
+        }
+        None if options.skew > 0.0 => Skew::Zipf(options.skew),
+        None => Skew::Even,
+    };
+    Ok(Training {
+        model: options.model,
+        layout,
+        sequence_parallel: options.sequence_parallel.unwrap_or(layout.tensor > 1),
+        micro_batches: options.micro_batches,
+        micro_batch: options.micro_batch,
+        chunks: options.virtual_stages,
+        zero: options.zero,
+        overlap: options.overlap,
+        recompute: options.recompute,
+        gradient_bytes: options.gradient_bytes,
+        iterations: options.iterations,
+        peak: options.peak,
+        efficiency: options.efficiency,
+        skew,
+        stragglers: options.stragglers.clone(),
+        straggler_factor: options.straggler_factor,
+        jitter: options.jitter,
+        seed: options.seed,
+    })
+}
+
+fn read(options: &TraceFile, seats: Ranks, files: &Files, hosts: u32) -> Result<Read, UserError> {
+    let file = &options.file;
+    let wrong = |message: String| UserError::at(&file.origin, message);
+    let name = file.path.to_string_lossy().into_owned();
+    if name.contains('*') {
+        return Ok(Read::plain(by_rank(file, &name)?));
+    }
+    let plain = |trace| Ok(Read::plain(trace));
+    if name.ends_with(".et") || name.ends_with(".json") {
+        let ranks = seats.count.unwrap_or(hosts);
+        let one = chakra_file(&file.path, file, ranks)?;
+        return plain(Trace { ranks: vec![one], is_service: false }.spread(ranks).map_err(wrong)?);
+    }
+    let source = files.read(file)?;
+    let in_text = |error: topologies::text::TextError| {
+        UserError::in_text(&source, error.line, error.column, &error.message)
+    };
+    if goal::is_one(&source.text) {
+        return plain(goal::parse(&source.text).map_err(in_text)?);
+    }
+    if msccl::is_one(&source.text) {
+        let bytes = options.bytes.ok_or_else(|| {
+            wrong(format!(
+                "`workload.bytes` is missing: {name} says how a buffer is cut, not its size"
+            ))
+        })?;
+        let found = msccl::parse(&source.text, bytes)
+            .map_err(|message| wrong(format!("{name}: {message}")))?;
+        let collective = found.kind.map(|kind| (kind, bytes));
+        return Ok(Read { collective, ..Read::plain(found.trace) });
+    }
+    if simai::is_one(&source.text) {
+        return simai_file(options, seats, &source, hosts).map_err(|error| match error {
+            Wrong::Text(error) => in_text(error),
+            Wrong::Whole(message) => wrong(message),
+        });
+    }
+    Err(wrong(format!(
+        "{name} is no trace that is known; expected GOAL, MSCCL XML, a SimAI workload, or Chakra (`.et`, `.json`)"
+    )))
+}
+
+/// Why a file cannot be used: some place in it, or how it is used.
+enum Wrong {
+    Text(topologies::text::TextError),
+    Whole(String),
+}
+
+fn simai_file(
+    options: &TraceFile,
+    seats: Ranks,
+    source: &Source,
+    hosts: u32,
+) -> Result<Read, Wrong> {
+    let iteration = simai::parse(&source.text).map_err(Wrong::Text)?;
+    let ranks = seats.count.or(iteration.ranks).unwrap_or(hosts);
+    if ranks > hosts {
+        return Err(Wrong::Whole(format!(
+            "the file is made for {ranks} ranks, the fabric has {hosts} hosts; `ranks` says how many take part"
+        )));
+    }
+    let groups = Groups {
+        ranks,
+        tensor: options.tensor.or(iteration.tensor).unwrap_or(1),
+        expert: options.expert.unwrap_or(iteration.expert),
+    };
+    let trace = iteration.trace(&groups, options.layers).map_err(Wrong::Whole)?;
+    Ok(Read::plain(trace))
+}
+
+/// A file a rank: `*` is replaced by 0, 1, … as long as there is such a file.
+fn by_rank(file: &File, name: &str) -> Result<Trace, UserError> {
+    let path = |rank: u32| PathBuf::from(name.replacen('*', &rank.to_string(), 1));
+    let count = (0..).take_while(|rank| path(*rank).is_file()).count() as u32;
+    if count == 0 {
+        let message = format!("there is no {}", path(0).display());
+        return Err(UserError::at(&file.origin, message));
+    }
+    let ranks = (0..count).map(|rank| chakra_file(&path(rank), file, count));
+    Ok(Trace { ranks: ranks.collect::<Result<_, _>>()?, is_service: false })
+}
+
+fn chakra_file(
+    path: &Path,
+    file: &File,
+    ranks: u32,
+) -> Result<Vec<workloads::traces::Node>, UserError> {
+    let wrong = |what: String| UserError::at(&file.origin, format!("{}: {what}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    chakra::parse(&bytes, ranks).map_err(wrong)
+}
+
+impl Prepared {
+    /// Ranks of a workload's programs.
+    pub(super) fn program_ranks(&self, workload: &Workload) -> u32 {
+        self.programs[&workload.number].trace.ranks.len() as u32
+    }
+
+    /// How a collective of a program is done.
+    fn way(&self, ways: &Ways, kind: Kind, ranks: u32, bytes: u64) -> Recipe {
+        let mut recipe = Recipe {
+            channels: ways.channels,
+            chunks: ways.chunks,
+            domain: ways.domain.or(self.domain).unwrap_or(1),
+            ..Recipe::new(kind, ranks, bytes)
+        };
+        let usual = recipe.algorithm;
+        recipe.algorithm = match ways.algorithm {
+            None => usual,
+            Some(None) => fastest(&recipe, &self.network(&ways.costs)),
+            Some(Some(asked)) => asked,
+        };
+        // Short buffers cannot be cut as finely, and not every group has domains or a power of two of ranks.
+        if recipe.check().is_err() {
+            (recipe.channels, recipe.chunks) = (1, 1);
+        }
+        if recipe.check().is_err() {
+            recipe.algorithm = usual;
+        }
+        if recipe.check().is_err() {
+            recipe.bytes = recipe.bytes.max(u64::from(recipe.blocks()));
+        }
+        recipe
+    }
+
+    /// The programs of ranks on `places`.
+    pub(super) fn program(
+        &self,
+        workload: &Workload,
+        ways: &Ways,
+        places: &[HostId],
+    ) -> Result<Built, String> {
+        let read = &self.programs[&workload.number];
+        let recipe = |kind, ranks, bytes, matrix: Option<&Arc<[u64]>>| {
+            let matrix = matrix.cloned();
+            Ok(match matrix {
+                // Only what is sent by a table takes one.
+                Some(_) => Recipe { matrix, ..Recipe::new(kind, ranks, bytes) },
+                None => self.way(ways, kind, ranks, bytes),
+            })
+        };
+        let hosts = self.graph.hosts;
+        let mut programs = match self.by_formula(ways, &read.trace, places)? {
+            Some(trace) => trace.tasks(hosts, places, costs(&ways.costs), recipe)?,
+            None => read.trace.tasks(hosts, places, costs(&ways.costs), recipe)?,
+        };
+        let ranks = places.len() as u32;
+        programs.ideal = read.ideal;
+        programs.collective =
+            read.collective.map(|(kind, bytes)| Collective { kind, ranks, bytes });
+        Ok(programs)
+    }
+
+    /// The trace with collectives within domains by formula, if that is asked for.
+    fn by_formula(
+        &self,
+        ways: &Ways,
+        trace: &Trace,
+        places: &[HostId],
+    ) -> Result<Option<Trace>, String> {
+        if !ways.by_formula {
+            return Ok(None);
+        }
+        let (Some(scale_up), Some(network)) = (self.graph.scale_up, self.behaviour.domain_network)
+        else {
+            return Err(
+                "`workload.within_domain` is formula, but the topology has no domains; write \
+                 `scale_up = { domain = 8, rate = \"3600 Gb/s\" }` in `[topology]`"
+                    .to_owned(),
+            );
+        };
+        let is_near = |members: &[u32]| {
+            let first = places[members[0] as usize];
+            members.iter().all(|rank| scale_up.joins(first, places[*rank as usize]))
+        };
+        let mut trace = trace.clone();
+        trace.by_formula(is_near, |kind, members, bytes, matrix| {
+            let recipe = self.way(ways, kind, members.len() as u32, bytes);
+            let recipe = Recipe { matrix: matrix.cloned(), ..recipe };
+            choice::time(&recipe, &network).map(|time| Span(time as u64))
+        });
+        Ok(Some(trace))
+    }
+
+    /// A program as far as the memory of its run depends on it.
+    pub(super) fn program_traffic(&self, workload: &Workload, ways: &Ways) -> Traffic {
+        let trace = &self.programs[&workload.number].trace;
+        let mut counts: BTreeMap<(Kind, u32, u64), (u64, u64)> = BTreeMap::new();
+        let (mut messages, mut bytes, mut entered) = (0u64, 0u64, BTreeMap::<_, u64>::new());
+        for node in trace.ranks.iter().flatten() {
+            match &node.action {
+                Action::Send { bytes: own, .. } => {
+                    messages += 1;
+                    bytes += own;
+                }
+                Action::Collective { kind, bytes, members, .. } => {
+                    *entered.entry((*kind, members.len() as u32, *bytes)).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+        for ((kind, ranks, size), ranks_entered) in entered {
+            let (count, sent) = *counts.entry((kind, ranks, size)).or_insert_with(|| {
+                let recipe = self.way(ways, kind, ranks, size);
+                (choice::messages(&recipe), choice::bytes_sent(&recipe))
+            });
+            messages += count * ranks_entered / u64::from(ranks);
+            bytes += sent * ranks_entered / u64::from(ranks);
+        }
+        let ranks = trace.ranks.len() as u64;
+        let at_once = messages.min(ranks * 4);
+        let pairs = messages.min(ranks * 16);
+        Traffic { messages, at_once, bytes: bytes / messages.max(1), pairs }
+    }
+}
