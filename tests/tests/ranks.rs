@@ -10,7 +10,7 @@ fn scenario(topology: &str, rest: &str, workload: &str) -> String {
     format!("[topology]\nhosts = 32\n{topology}\n{rest}\n[workload]\n{workload}\n")
 }
 
-/// Thirteen scenarios: all transports, faults of links and switches, losses, pauses, captures, both profiles.
+/// Fifteen scenarios: all transports, faults of links and switches, losses, pauses, captures, both profiles.
 fn scenarios() -> Vec<String> {
     let incast = "kind = \"incast\"\nbytes = \"60 KB\"";
     let exchange = "kind = \"all-to-all\"\nbytes = \"8 KB\"";
@@ -42,6 +42,19 @@ fn scenarios() -> Vec<String> {
             "kind = \"all-reduce\"\nbytes = \"256 KB\"\nalgorithm = \"double-tree\"\nchunks = 4\n\
              reduce_rate = \"800 Gb/s\"\nstep_overhead = \"1 us\"",
         ),
+        scenario(
+            "",
+            "",
+            "kind = \"jobs\"\njobs = [{ kind = \"key-value\", ranks = 10, servers = 2, requests = 10 }, { kind = \"pipeline\", \
+             bytes = 50000, ranks = 4 }, { kind = \"incast-bursts\", everywhere = true, bytes = 9000, interval = \"4 us\", \
+             duration = \"20 us\", senders = 4, start = \"3 us\" }]",
+        ),
+        scenario(
+            "",
+            "",
+            "kind = \"serving\"\nprefill = 1\nprefill_ranks = 4\ndecode = 2\ndecode_ranks = 2\nrequests = 10\nprompt = 200\n\
+             answer = 4\nrate = 10000\nkey_value_bytes = 4096",
+        ),
     ]
 }
 
@@ -67,12 +80,12 @@ fn witness(outcome: Outcome) -> String {
     format!("{flows:?}{ports:?}{captured:?}{}", plain(outcome.summary))
 }
 
-/// Digests, records and captures of thirteen scenarios are those of one process, for ranks 1 to 4, threads 1, 2, 4
+/// Digests, records and captures of fifteen scenarios are those of one process, for ranks 1 to 4, threads 1, 2, 4
 /// and shards 1, 16, 256.
 #[test]
 fn outcomes_do_not_depend_on_ranks() {
     let scenarios = scenarios();
-    assert_eq!(scenarios.len(), 13);
+    assert_eq!(scenarios.len(), 15);
     for text in scenarios {
         let first = witness(run_on(&text, &[], 1, 1));
         for ranks in 1..=4 {

@@ -351,7 +351,10 @@ impl Prepared {
         trace.by_formula(is_near, |kind, members, bytes, matrix| {
             let recipe = self.way(ways, kind, members.len() as u32, bytes);
             let recipe = Recipe { matrix: matrix.cloned(), ..recipe };
-            choice::time(&recipe, &network).map(|time| Span(time as u64))
+            // The barrier has taken a latency for each of its rounds.
+            let rounds = f64::from(recipe.ranks.next_power_of_two().ilog2());
+            let time = choice::time(&recipe, &network)? - rounds * network.latency;
+            Some(Span(time.max(0.0) as u64))
         });
         Ok(Some(trace))
     }
