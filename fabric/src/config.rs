@@ -136,6 +136,8 @@ pub struct Routing {
     pub flowlet_gap: Option<Span>,
     /// From a change of a link to the moment at which all switches route by it; `None`: never.
     pub convergence: Option<Span>,
+    /// Links that are down from time zero on are known to be, as if they had never been there.
+    pub known_at_start: bool,
     /// Packets that do not choose.
     pub pins: Vec<Pin>,
     /// Which ways packets take, in graphs with a shape.

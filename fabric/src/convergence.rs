@@ -21,11 +21,11 @@ pub(crate) type RouteChange = (Time, Option<Arc<Table>>);
 type Detours = BTreeMap<NodeId, Arc<Table>>;
 
 /// The changes of each switch's routes in order of time. `changes`
-/// are all changes of links, in order of time; `delay` is the time from a change to its being known.
+/// are all changes of links, in order of time; `delay` is the time from a change at a moment to its being known, `None` if it never is.
 pub(crate) fn route_changes(
     graph: &Graph,
     changes: &[Fault],
-    delay: Span,
+    delay: impl Fn(Time) -> Option<Span>,
 ) -> BTreeMap<NodeId, Vec<RouteChange>> {
     let mut plan = BTreeMap::new();
     if !changes.iter().any(|fault| fault.change == Change::Down) {
@@ -40,6 +40,7 @@ pub(crate) fn route_changes(
         moment.iter().filter(|fault| planner.matters(fault.link)).for_each(|f| note(f, &mut down));
         let dead: BTreeSet<LinkId> = down.iter().map(|(link, _)| *link).collect();
         let next = known.entry(dead).or_insert_with_key(|dead| planner.detours(dead));
+        let Some(delay) = delay(moment[0].at) else { continue };
         let at = Time(moment[0].at.0.saturating_add(delay.0));
         let nodes: BTreeSet<NodeId> = present.keys().chain(next.keys()).copied().collect();
         for node in nodes {

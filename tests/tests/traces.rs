@@ -69,6 +69,7 @@ fn every_file_runs_to_its_end() {
             let file = data.join(format!("workload/simAI/micro_test/{name}.txt"));
             run(8, &file, "ranks = 8\nlayers = 14");
         }
+        run(8, &data.join("workload/physical/micro_test/all_to_all_workload.csv"), "ranks = 8");
         let mut models: Vec<PathBuf> =
             std::fs::read_dir(data.join("workload/simAI/model_workload"))
                 .unwrap()
@@ -78,6 +79,7 @@ fn every_file_runs_to_its_end() {
         assert_eq!(models.len(), 7);
         // All layers but those of whole gradients, of gigabytes.
         models.iter().for_each(|file| parses(file));
+        lists_parse(&data.join("workload/physical"));
     }
     assert!(ran == 0 || ran >= 12, "{ran}");
 }
@@ -91,6 +93,23 @@ fn parses(file: &Path) {
     let groups = workloads::traces::simai::Groups { ranks: 16, tensor, expert: iteration.expert };
     let trace = iteration.trace(&groups, None).unwrap();
     assert!(trace.ranks.iter().all(|nodes| nodes.len() > iteration.layers()), "{}", file.display());
+}
+
+/// Every list of communication is read whole and becomes a program of whole groups.
+fn lists_parse(folder: &Path) {
+    use workloads::traces::aicb;
+    for (name, rows, ranks, tensor) in [
+        ("micro_test/all_to_all_workload.csv", 2_000, None, None),
+        ("model_workload/G13B-M1-C02_GPT13B_megatron_tp8_pp1_mbs1_sp.csv", 419, Some(128), Some(8)),
+        ("model_workload/L7B-D1-C02_Llama7B_zero3_mbs1.csv", 1_241, Some(128), None),
+        ("model_workload/L7B-M1-C04_Llama7B_megatron_tp2_pp1_mbs1.csv", 147, Some(128), Some(2)),
+    ] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let list = aicb::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((list.ranks, list.tensor), (ranks, tensor), "{name}");
+        let trace = list.trace(16, tensor.unwrap_or(1), 1).unwrap();
+        assert!(trace.ranks.iter().all(|nodes| nodes.len() == rows), "{name}");
+    }
 }
 
 /// Real execution traces of one rank, in both forms, given to several: computing takes what was measured.

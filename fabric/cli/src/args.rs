@@ -30,6 +30,8 @@ pub enum Command {
     Run(Run),
     /// Describe a scenario's fabric: switches, links, bisection, routes, memory; export it.
     Topology(Topology),
+    /// Write a workload in another form: flows as .cm, ns-3 flow file or table; traces and generated programs as GOAL or table.
+    Convert(Convert),
     /// Run the fidelity table: our figures beside recorded ones of the reference simulators.
     Validate(Validate),
     /// Measure the engine's speed on this machine.
@@ -94,6 +96,44 @@ pub struct Topology {
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// Arguments of `convert`.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// A file of flows or a trace of any form that is read (`*` in its name stands for the rank), or a scenario (`.toml`),
+    /// whose first workload it is.
+    pub input: PathBuf,
+    /// Where to write; its ending (.goal, .cm, .csv) says the form.
+    pub output: PathBuf,
+    /// The form, if the name does not say it.
+    #[arg(long, value_enum)]
+    pub to: Option<Form>,
+    /// Ranks, where the file does not say how many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=16_777_216))]
+    pub ranks: Option<u64>,
+    /// Buffer of a MSCCL file's collective, like 16MiB.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub bytes: Option<u64>,
+    /// Of a scenario: this variant [default: the first].
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// Of a scenario: override a key; repeatable.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// Forms of workloads that can be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Form {
+    /// GOAL text (LogGOPSim, ATLAHS).
+    Goal,
+    /// An htsim connection matrix.
+    Cm,
+    /// A flow file of the ns-3 models.
+    Ns3,
+    /// Our own table: of flows, or of a trace.
+    Table,
 }
 
 /// Arguments of `bench`.

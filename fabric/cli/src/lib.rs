@@ -7,13 +7,14 @@
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: all runs of a scenario,
 //!   `play`: one of them; [`checkpoint`]: their state, to go on after a stop
 //! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
-//! - [`forecast`]: memory, before a run
+//! - [`convert`](mod@convert): workloads in other forms; [`forecast`]: memory, before a run
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
 pub mod bench;
 pub mod captures;
 pub mod checkpoint;
+pub mod convert;
 pub mod csv_file;
 pub mod error;
 pub mod execute;
@@ -49,6 +50,7 @@ pub fn main(cli: Cli) -> ExitCode {
         _ if dist::started() > 1 => Err(UserError::new("only `run` works on several processes")),
         Some(Command::Topology(arguments)) => topology::topology(&arguments),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
+        Some(Command::Convert(arguments)) => convert::convert(&arguments),
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
     };
     code.unwrap_or_else(|error| refuse(&error))

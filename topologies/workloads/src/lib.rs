@@ -6,7 +6,7 @@
 //!
 //! # Map of the code
 //! - Flows: [`matrix`]: connection matrices (`.cm`), read with exact places in every error; [`ns3_flows`]: flow files of the
-//!   HPCC authors' model; [`patterns`]: permutation and incast; [`poisson`]: flows that arrive at random;
+//!   HPCC authors' model; [`flow_table`]: a table of our own; [`patterns`]: permutation and incast; [`poisson`]: flows that arrive at random;
 //!   [`flows`]: the program that plays them
 //! - Collectives: [`collective`]: which there are, and their bandwidths; [`algorithms`]: their [`steps`]; [`dataflow`]: the
 //!   proof that these are right; [`choice`]: the fastest by size; [`exchange`]: tables of bytes; [`ring`] and
@@ -23,6 +23,7 @@ pub mod dataflow;
 #[cfg(test)]
 mod driver;
 pub mod exchange;
+pub mod flow_table;
 pub mod flows;
 pub mod jobs;
 mod math;

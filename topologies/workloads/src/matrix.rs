@@ -5,6 +5,7 @@
 //! or missing, triggers that nobody fires or that wait for themselves.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use fabric::ids::HostId;
 use fabric::units::Time;
@@ -74,6 +75,21 @@ pub struct Matrix {
     pub connections: Vec<Connection>,
     /// Triggers, in order.
     pub triggers: Vec<Trigger>,
+    /// Links that are not there.
+    pub failures: Vec<Failure>,
+}
+
+/// A link that is not there: one of those that lead up from a switch, or down from a core switch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// The switch's tier, from 0 next to the hosts.
+    pub tier: u8,
+    /// Its number within the tier.
+    pub switch: u32,
+    /// Which of those links.
+    pub link: u32,
+    /// The line, from 1.
+    pub line: usize,
 }
 
 impl Matrix {
@@ -88,9 +104,67 @@ impl Matrix {
             nodes: hosts,
             connections: self.connections.iter().map(moved).collect(),
             triggers: self.triggers.clone(),
+            failures: self.failures.clone(),
         }
     }
+
+    /// Whether it has nothing but flows that start by time.
+    ///
+    /// # Errors
+    /// A sentence that says what else it has.
+    pub fn is_plain(&self) -> Result<(), String> {
+        let what = match (self.triggers.is_empty(), self.failures.is_empty()) {
+            (true, true) => return Ok(()),
+            (false, _) => "triggers",
+            (true, false) => "failures",
+        };
+        Err(format!("the matrix has {what}, which the other form cannot say"))
+    }
+
+    /// Writes it in the reference simulator's form.
+    pub fn write(&self) -> String {
+        let [connections, triggers] = [self.connections.len(), self.triggers.len()];
+        let mut text = format!("Nodes {}\nConnections {connections}\n", self.nodes);
+        if triggers > 0 {
+            let _ = writeln!(text, "Triggers {triggers}");
+        }
+        if !self.failures.is_empty() {
+            let _ = writeln!(text, "Failures {}", self.failures.len());
+        }
+        let id = |trigger: usize| self.triggers[trigger].id;
+        for flow in &self.connections {
+            let _ = write!(text, "{}->{} id {}", flow.src, flow.dst, flow.id);
+            let _ = match flow.start {
+                Start::At(at) => write!(text, " start {}", at.0),
+                Start::On(trigger) => write!(text, " trigger {}", id(trigger)),
+            };
+            let _ = write!(text, " size {}", flow.bytes);
+            for (name, trigger) in [("send", flow.send_done), ("recv", flow.recv_done)] {
+                if let Some(trigger) = trigger {
+                    let _ = write!(text, " {name}_done_trigger {}", id(trigger));
+                }
+            }
+            text += if flow.shares_id { " msg\n" } else { "\n" };
+        }
+        for trigger in &self.triggers {
+            let _ = match trigger.kind {
+                TriggerKind::Oneshot => writeln!(text, "trigger id {} oneshot", trigger.id),
+                TriggerKind::Multishot => writeln!(text, "trigger id {} multishot", trigger.id),
+                TriggerKind::Barrier(count) => {
+                    writeln!(text, "trigger id {} barrier count {count}", trigger.id)
+                }
+            };
+        }
+        for Failure { tier, switch, link, .. } in &self.failures {
+            let tier = TIERS[usize::from(*tier)];
+            let _ = writeln!(text, "failure switch_type {tier} switch_id {switch} link_id {link}");
+        }
+        text
+    }
 }
+
+/// Tiers of switches as failures name them.
+const TIERS: [&str; 3] = ["TOR", "AGG", "CORE"];
 
 const HEADER: [&str; 4] = ["Nodes", "Connections", "Triggers", "Failures"];
 const CONNECTION: [&str; 8] =
@@ -115,7 +189,7 @@ pub struct Draft<'a> {
     header: [Option<(u64, Word<'a>)>; 4],
     connections: Vec<RawConnection<'a>>,
     triggers: Vec<Trigger>,
-    failures: u64,
+    failures: Vec<Failure>,
 }
 
 /// Reads a matrix and checks that it can be played.
@@ -149,10 +223,7 @@ impl<'a> Draft<'a> {
         }
         match first.text {
             "trigger" => self.trigger_line(&words[1..], &first),
-            "failure" => {
-                self.failures += 1;
-                Ok(())
-            }
+            "failure" => self.failure_line(&words[1..], &first),
             text if text.contains("->") => self.connection_line(words),
             text => {
                 let known = HEADER.iter().copied().chain(["trigger", "failure"]);
@@ -295,6 +366,34 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    fn failure_line(&mut self, words: &[Word<'a>], at: &Word<'_>) -> Result<(), TextError> {
+        let form = "expected `failure switch_type TOR|AGG|CORE switch_id N link_id N`";
+        let [a, kind, b, switch, c, link] = words else {
+            return Err(TextError::at(
+                at,
+                format!("the failure has {} words; {form}", words.len()),
+            ));
+        };
+        for (key, name) in [(a, "switch_type"), (b, "switch_id"), (c, "link_id")] {
+            if key.text != name {
+                return Err(TextError::at(key, format!("found `{}`; {form}", key.text)));
+            }
+        }
+        let Some(tier) = TIERS.iter().position(|tier| *tier == kind.text) else {
+            let hint = hint(kind.text, TIERS);
+            return Err(TextError::at(kind, format!("found `{}`; {form}{hint}", kind.text)));
+        };
+        let number = |word: &Word<'_>, what: &str| {
+            let number = word.number(what)?;
+            u32::try_from(number).map_err(|_| {
+                TextError::at(word, format!("{what} is {number}; expected less than 2^32"))
+            })
+        };
+        let (switch, link) = (number(switch, "switch_id")?, number(link, "link_id")?);
+        self.failures.push(Failure { tier: tier as u8, switch, link, line: at.line });
+        Ok(())
+    }
+
     /// Holds counts, identifiers and triggers to each other.
     ///
     /// # Errors
@@ -308,7 +407,8 @@ impl<'a> Draft<'a> {
         if self.header[1].is_none() {
             return Err(whole("`Connections` is missing".to_owned()));
         }
-        let found = [self.connections.len() as u64, self.triggers.len() as u64, self.failures];
+        let found =
+            [self.connections.len() as u64, self.triggers.len() as u64, self.failures.len() as u64];
         for ((key, header), found) in HEADER[1..].iter().zip(&self.header[1..]).zip(found) {
             let stated = header.as_ref().map_or(0, |(value, _)| *value);
             if stated != found {
@@ -324,7 +424,7 @@ impl<'a> Draft<'a> {
         }
         let triggers = self.triggers;
         let connections = resolve(self.connections, &triggers)?;
-        let matrix = Matrix { nodes, connections, triggers };
+        let matrix = Matrix { nodes, connections, triggers, failures: self.failures };
         matrix.check_ids()?;
         matrix.check_firing()?;
         Ok(matrix)
@@ -440,5 +540,30 @@ impl Matrix {
         };
         let message = format!("trigger {} never starts flow {flow}: {reason}", trigger.id);
         TextError { line: trigger.line, column: 1, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Failures are read; what is written is read back, places apart.
+    #[test]
+    fn matrices_are_read_back() {
+        let text = "Nodes 8\nConnections 2\nTriggers 1\nFailures 1\n0->1 id 1 start 7 size 9 send_done_trigger 5\n\
+            1->2 id 2 trigger 5 size 3\ntrigger id 5 barrier count 1\n\
+            failure switch_type AGG switch_id 3 link_id 1\n";
+        let matrix = parse(text).unwrap();
+        let Failure { tier, switch, link, .. } = matrix.failures[0];
+        assert_eq!((tier, switch, link), (1, 3, 1));
+        assert_eq!(matrix.write(), text);
+        for (from, to, expected) in [
+            ("AGG", "AG", "8:21: found `AG`; expected `failure"),
+            ("link_id 1", "link_id", "8:1: the failure has 5 words"),
+            ("Failures 1", "Failures 2", "4:10: `Failures` is 2, but 1 are listed"),
+        ] {
+            let error = parse(&text.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! starts its flows after two idle seconds; here time zero is the whole second in which the first flow
 //! starts. Priority and port have no meaning here: all flows are data, and paths are chosen by seed.
 
+use std::fmt::Write;
+
 use fabric::ids::HostId;
 use fabric::units::Time;
 use topologies::text::{TextError, Word, words};
@@ -48,7 +50,25 @@ pub fn parse(text: &str) -> Result<Matrix, TextError> {
         connection.start = Start::At(Time(start(connection) - second));
     }
     let most = connections.iter().map(|flow| flow.src.0.max(flow.dst.0)).max().unwrap_or(0);
-    Ok(Matrix { nodes: most + 1, connections, triggers: Vec::new() })
+    Ok(Matrix { nodes: most + 1, connections, triggers: Vec::new(), failures: Vec::new() })
+}
+
+/// Writes flows, with the two idle seconds before them.
+///
+/// # Errors
+/// When they have triggers or failures, which such a file does not know.
+pub fn write(matrix: &Matrix) -> Result<String, String> {
+    matrix.is_plain()?;
+    let mut text = format!("{}\n", matrix.connections.len());
+    for (place, flow) in matrix.connections.iter().enumerate() {
+        if let Start::At(Time(start)) = flow.start {
+            let (second, rest) = (start / SECOND + 2, start % SECOND);
+            let port = 10_000 + place % 50_000;
+            let Connection { src, dst, bytes, .. } = flow;
+            let _ = writeln!(text, "{src} {dst} 3 {port} {bytes} {second}.{rest:012}");
+        }
+    }
+    Ok(text)
 }
 
 fn flow(line: &[Word<'_>], id: u64) -> Result<Connection, TextError> {

@@ -34,7 +34,7 @@ fn matrix(nodes: u32, bytes: u64, pairs: impl Iterator<Item = (u32, u32)>) -> Ma
         line: 0,
     };
     let connections = pairs.enumerate().map(connection).collect();
-    Matrix { nodes, connections, triggers: Vec::new() }
+    Matrix { nodes, connections, triggers: Vec::new(), failures: Vec::new() }
 }
 
 /// Every host sends `bytes` to another, and every host receives from one.

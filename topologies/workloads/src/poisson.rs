@@ -236,7 +236,7 @@ pub fn poisson(hosts: u32, sizes: &Sizes, arrivals: &Arrivals) -> Result<Matrix,
     if connections.is_empty() {
         return Err(format!("no flow arrives within {duration}: {expected:.2} are expected"));
     }
-    Ok(Matrix { nodes: hosts, connections, triggers: Vec::new() })
+    Ok(Matrix { nodes: hosts, connections, triggers: Vec::new(), failures: Vec::new() })
 }
 
 #[cfg(test)]

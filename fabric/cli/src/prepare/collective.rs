@@ -72,7 +72,7 @@ impl Prepared {
     }
 
     /// The recipe of a collective.
-    fn recipe(&self, options: &CollectiveOptions, ranks: u32) -> Result<Recipe, String> {
+    pub(crate) fn recipe(&self, options: &CollectiveOptions, ranks: u32) -> Result<Recipe, String> {
         let per_rank = options.kind == Kind::AllToAll;
         let bytes = if per_rank { options.bytes * u64::from(ranks) } else { options.bytes };
         let mut recipe = Recipe {

@@ -1,10 +1,11 @@
 //! Faults by name to changes of links and switches by number.
 
 use fabric::fault::{Change, Direction, Fault, SwitchFault};
-use fabric::graph::Graph;
+use fabric::graph::{Graph, Switch};
 use fabric::ids::{LinkId, NodeId};
 use fabric::units::Time;
 use topologies::links;
+use workloads::matrix::{Failure, Matrix};
 
 use crate::error::{Origin, UserError};
 use crate::scenario::model::{self, FaultKind, LinkName, SwitchName, Variant};
@@ -77,6 +78,37 @@ impl Faults {
             }
         }
         Ok(())
+    }
+}
+
+/// The links that a matrix says are not there.
+///
+/// # Errors
+/// When the fabric has no such switch or link.
+pub fn missing(graph: &Graph, matrix: &Matrix) -> Result<Vec<Fault>, (usize, String)> {
+    matrix.failures.iter().map(|failure| missing_link(graph, failure)).collect()
+}
+
+fn missing_link(graph: &Graph, failure: &Failure) -> Result<Fault, (usize, String)> {
+    let Failure { tier, switch, link, line } = *failure;
+    let is_it = |known: &Switch| (known.tier, known.index) == (tier, switch);
+    let Some(place) = graph.switches.iter().position(is_it) else {
+        return Err((line, format!("the fabric has no switch {switch} of tier {tier}")));
+    };
+    let node = NodeId(graph.hosts + place as u32);
+    let of_node = graph.links.iter().zip(0..).filter(|(l, _)| l.a == node || l.b == node);
+    let of_node: Vec<u32> = of_node.map(|(_, number)| number).collect();
+    // Links of a switch are those of its ports, in order; a switch that has none above fails downwards.
+    let (first, count) = graph.switches[place].route.up();
+    let (first, count) = if count == 0 { (0, first) } else { (first, count) };
+    match of_node.get(usize::from(first) + link as usize) {
+        Some(number) if link < u32::from(count) => Ok(Fault {
+            at: Time::ZERO,
+            link: LinkId(*number),
+            direction: Direction::Both,
+            change: Change::Down,
+        }),
+        _ => Err((line, format!("link_id is {link}; that switch has {count} such links, from 0"))),
     }
 }
 

@@ -16,7 +16,7 @@ mod collective;
 pub mod faults;
 mod jobs;
 mod lossless;
-mod programs;
+pub(crate) mod programs;
 mod rails;
 mod roce;
 mod routing;
@@ -24,6 +24,7 @@ mod sprayed;
 mod tcp;
 mod topology;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use transports::roce::config::Operation as RoceOperation;
 use transports::uet::config::{Delivery, Operation};
 use workloads::matrix::{self, Matrix};
 use workloads::poisson::{Arrivals, Sizes, poisson};
-use workloads::{flows, ns3_flows, patterns};
+use workloads::{flow_table, flows, ns3_flows, patterns};
 
 use crate::error::{Source, UserError};
 use crate::forecast::Traffic;
@@ -131,7 +132,14 @@ impl Prepared {
                 None => UserError::new(message),
             }
         })?;
-        let faults = Faults::new(variant, &graph)?;
+        let mut faults = Faults::new(variant, &graph)?;
+        for (path, matrix) in &files.matrices {
+            let missing = faults::missing(&graph, matrix).map_err(|(line, message)| {
+                UserError::new(format!("{}:{line}: {message}", path.display()))
+            })?;
+            behaviour.fabric.routing.known_at_start |= !missing.is_empty();
+            faults.links.extend(missing);
+        }
         let capture = variant.capture.as_ref().map(|asked| capture::capture(asked, &graph));
         let capture = capture.transpose()?;
         let exchanges = collective::exchanges(variant, &files)?;
@@ -195,41 +203,7 @@ impl Prepared {
         let wrong = |message: String| wrong(workload, message);
         self.serves(workload).map_err(&wrong)?;
         rails::reaches(self, &workload.kind).map_err(&wrong)?;
-        let all = count == hosts && places.is_sorted();
-        let flows = |matrix: &Matrix| match all {
-            true => flows::flows(matrix, hosts),
-            false => flows::flows(&matrix.on(places, hosts), hosts),
-        };
         match &workload.kind {
-            WorkloadKind::Matrix(file) => {
-                let matrix = &self.matrices[&file.path];
-                if matrix.nodes > count {
-                    let message = format!(
-                        "{} is written for {} hosts; the {} has {count}",
-                        file.path.display(),
-                        matrix.nodes,
-                        if all { "fabric" } else { "job" }
-                    );
-                    return Err(UserError::at(&file.origin, message));
-                }
-                Ok(flows(matrix))
-            }
-            WorkloadKind::Permutation { bytes, seed } => {
-                Ok(flows(&patterns::permutation(count, *bytes, *seed)))
-            }
-            WorkloadKind::Poisson { sizes, load, duration, seed } => {
-                let sizes = flow_sizes(sizes, &self.sizes);
-                let (load, duration, seed) = (*load, *duration, *seed);
-                let arrivals = Arrivals { load, rate: self.graph.links[0].rate, duration, seed };
-                Ok(flows(&poisson(count, &sizes, &arrivals).map_err(wrong)?))
-            }
-            WorkloadKind::Incast { bytes, senders, receiver } => {
-                let senders = senders.unwrap_or(count - 1);
-                Ok(flows(&patterns::incast(count, senders, *receiver, *bytes).map_err(wrong)?))
-            }
-            WorkloadKind::Bursts(options) => {
-                Ok(flows(&jobs::bursts(options, count).map_err(wrong)?))
-            }
             WorkloadKind::Collective(options) => self.collective(options, places).map_err(wrong),
             WorkloadKind::Program(options) => {
                 self.program(workload, &options.ways, places).map_err(wrong)
@@ -238,7 +212,57 @@ impl Prepared {
                 jobs::serving(options, &self.sizes).programs(hosts, places).map_err(wrong)
             }
             WorkloadKind::Jobs(_) => unreachable!("jobs consist of other workloads"),
+            _ => {
+                let matrix = self.flows_among(workload, count)?;
+                Ok(match count == hosts && places.is_sorted() {
+                    true => flows::flows(&matrix, hosts),
+                    false => flows::flows(&matrix.on(places, hosts), hosts),
+                })
+            }
         }
+    }
+
+    /// The flows of a workload that consists of such, on all hosts.
+    ///
+    /// # Errors
+    /// When it does not fit the fabric.
+    pub(crate) fn flows(&self, workload: &Workload) -> Result<Matrix, UserError> {
+        Ok(self.flows_among(workload, self.graph.hosts)?.into_owned())
+    }
+
+    /// The flows of a workload among so many hosts.
+    fn flows_among(&self, workload: &Workload, count: u32) -> Result<Cow<'_, Matrix>, UserError> {
+        let wrong = |message: String| wrong(workload, message);
+        Ok(Cow::Owned(match &workload.kind {
+            WorkloadKind::Matrix(file) => {
+                let matrix = &self.matrices[&file.path];
+                if matrix.nodes > count {
+                    let message = format!(
+                        "{} is written for {} hosts; the {} has {count}",
+                        file.path.display(),
+                        matrix.nodes,
+                        if count == self.graph.hosts { "fabric" } else { "job" }
+                    );
+                    return Err(UserError::at(&file.origin, message));
+                }
+                return Ok(Cow::Borrowed(matrix));
+            }
+            WorkloadKind::Permutation { bytes, seed } => {
+                patterns::permutation(count, *bytes, *seed)
+            }
+            WorkloadKind::Poisson { sizes, load, duration, seed } => {
+                let sizes = flow_sizes(sizes, &self.sizes);
+                let (load, duration, seed) = (*load, *duration, *seed);
+                let arrivals = Arrivals { load, rate: self.graph.links[0].rate, duration, seed };
+                poisson(count, &sizes, &arrivals).map_err(wrong)?
+            }
+            WorkloadKind::Incast { bytes, senders, receiver } => {
+                let senders = senders.unwrap_or(count - 1);
+                patterns::incast(count, senders, *receiver, *bytes).map_err(wrong)?
+            }
+            WorkloadKind::Bursts(options) => jobs::bursts(options, count).map_err(wrong)?,
+            _ => unreachable!("asked of workloads of flows"),
+        }))
     }
 }
 
@@ -385,9 +409,13 @@ fn sizes(variant: &Variant, files: &Files) -> Result<BTreeMap<PathBuf, Sizes>, U
     Ok(found)
 }
 
-fn read_matrix(file: &File, files: &Files) -> Result<Matrix, UserError> {
+pub(crate) fn read_matrix(file: &File, files: &Files) -> Result<Matrix, UserError> {
     let source = files.read(file)?;
-    let parse = if ns3_flows::is_one(&source.text) { ns3_flows::parse } else { matrix::parse };
+    let parse = match source.text.as_str() {
+        text if ns3_flows::is_one(text) => ns3_flows::parse,
+        text if flow_table::is_one(text) => flow_table::parse,
+        _ => matrix::parse,
+    };
     parse(&source.text)
         .map_err(|error| UserError::in_text(&source, error.line, error.column, &error.message))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fabric::ids::HostId;
 use fabric::units::Span;
+use topologies::placement::Placement;
 use workloads::Workload as Built;
 use workloads::algorithms::Recipe;
 use workloads::choice::{self, fastest};
@@ -15,7 +16,7 @@ use workloads::poisson::Sizes;
 use workloads::services::agents::Agents;
 use workloads::services::requests::Requests;
 use workloads::traces::simai::{self, Groups};
-use workloads::traces::{Action, Trace, chakra, goal, msccl};
+use workloads::traces::{Action, Trace, aicb, chakra, csv as table, goal, msccl};
 use workloads::training::Training;
 use workloads::training::experts::Skew;
 use workloads::training::layout::Layout;
@@ -172,6 +173,29 @@ fn training(
     })
 }
 
+/// The trace of a file alone, without a fabric; `ranks` where it does not say how many.
+///
+/// # Errors
+/// What the user has to mend.
+pub(crate) fn read_file(
+    options: &TraceFile,
+    ranks: Option<u32>,
+    files: &Files,
+) -> Result<Trace, UserError> {
+    let seats = Ranks { count: ranks, placement: Placement::Packed };
+    let name = options.file.path.to_string_lossy().into_owned();
+    let one = name.ends_with(".et") || name.ends_with(".json");
+    if one && !name.contains('*') && ranks.is_none() {
+        let error = UserError::new(format!("{name} is the trace of one rank; how many are there?"));
+        let help = "say `--ranks N`, or name a file for each rank with `*` for its number";
+        return Err(error.help(help));
+    }
+    Ok(read(options, seats, files, MOST_RANKS)?.trace)
+}
+
+/// Most ranks of a file that is read without a fabric.
+const MOST_RANKS: u32 = 1 << 24;
+
 fn read(options: &TraceFile, seats: Ranks, files: &Files, hosts: u32) -> Result<Read, UserError> {
     let file = &options.file;
     let wrong = |message: String| UserError::at(&file.origin, message);
@@ -203,6 +227,16 @@ fn read(options: &TraceFile, seats: Ranks, files: &Files, hosts: u32) -> Result<
         let collective = found.kind.map(|kind| (kind, bytes));
         return Ok(Read { collective, ..Read::plain(found.trace) });
     }
+    if table::is_one(&source.text) {
+        return plain(table::parse(&source.text).map_err(in_text)?);
+    }
+    if aicb::is_one(&source.text) {
+        let list = aicb::parse(&source.text).map_err(in_text)?;
+        let ranks = fitting(seats.count.or(list.ranks), hosts).map_err(wrong)?;
+        let tensor = options.tensor.or(list.tensor).unwrap_or(1);
+        let expert = options.expert.or(list.expert).unwrap_or(1);
+        return plain(list.trace(ranks, tensor, expert).map_err(wrong)?);
+    }
     if simai::is_one(&source.text) {
         return simai_file(options, seats, &source, hosts).map_err(|error| match error {
             Wrong::Text(error) => in_text(error),
@@ -210,7 +244,8 @@ fn read(options: &TraceFile, seats: Ranks, files: &Files, hosts: u32) -> Result<
         });
     }
     Err(wrong(format!(
-        "{name} is no trace that is known; expected GOAL, MSCCL XML, a SimAI workload, or Chakra (`.et`, `.json`)"
+        "{name} is no trace that is known; expected GOAL, MSCCL XML, a SimAI workload, a list of AICB, a table of our \
+         own, or Chakra (`.et`, `.json`)"
     )))
 }
 
@@ -227,12 +262,7 @@ fn simai_file(
     hosts: u32,
 ) -> Result<Read, Wrong> {
     let iteration = simai::parse(&source.text).map_err(Wrong::Text)?;
-    let ranks = seats.count.or(iteration.ranks).unwrap_or(hosts);
-    if ranks > hosts {
-        return Err(Wrong::Whole(format!(
-            "the file is made for {ranks} ranks, the fabric has {hosts} hosts; `ranks` says how many take part"
-        )));
-    }
+    let ranks = fitting(seats.count.or(iteration.ranks), hosts).map_err(Wrong::Whole)?;
     let groups = Groups {
         ranks,
         tensor: options.tensor.or(iteration.tensor).unwrap_or(1),
@@ -240,6 +270,16 @@ fn simai_file(
     };
     let trace = iteration.trace(&groups, options.layers).map_err(Wrong::Whole)?;
     Ok(Read::plain(trace))
+}
+
+/// The ranks that a file is made for, or that are asked for: all hosts where nothing says.
+fn fitting(ranks: Option<u32>, hosts: u32) -> Result<u32, String> {
+    match ranks.unwrap_or(hosts) {
+        ranks if ranks > hosts => Err(format!(
+            "the file is made for {ranks} ranks, the fabric has {hosts} hosts; `ranks` says how many take part"
+        )),
+        ranks => Ok(ranks),
+    }
 }
 
 /// A file a rank: `*` is replaced by 0, 1, … as long as there is such a file.
@@ -270,8 +310,13 @@ impl Prepared {
         self.programs[&workload.number].trace.ranks.len() as u32
     }
 
+    /// What a workload's programs do.
+    pub(crate) fn trace_of(&self, workload: &Workload) -> &Trace {
+        &self.programs[&workload.number].trace
+    }
+
     /// How a collective of a program is done.
-    fn way(&self, ways: &Ways, kind: Kind, ranks: u32, bytes: u64) -> Recipe {
+    pub(crate) fn way(&self, ways: &Ways, kind: Kind, ranks: u32, bytes: u64) -> Recipe {
         let mut recipe = Recipe {
             channels: ways.channels,
             chunks: ways.chunks,

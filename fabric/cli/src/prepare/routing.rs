@@ -25,7 +25,8 @@ pub(super) fn routing(options: &RoutingOptions, profile: Profile) -> Routing {
         (Some(Convergence::Never), _) | (None, Profile::Htsim | Profile::Ns3Rdma) => None,
     };
     let RoutingOptions { choice, flowlet_gap, paths, .. } = *options;
-    Routing { choice, flowlet_gap, convergence, pins: Vec::new(), paths }
+    let (pins, known_at_start) = (Vec::new(), false);
+    Routing { choice, flowlet_gap, convergence, known_at_start, pins, paths }
 }
 
 /// A line of a file of paths.

@@ -136,7 +136,7 @@ fn flows(nodes: u32, list: impl Iterator<Item = (u32, u32, u64, u64)>) -> Matrix
         connection
     };
     let connections = (1..).zip(list).map(single).collect();
-    Matrix { nodes, connections, triggers: Vec::new() }
+    Matrix { nodes, connections, triggers: Vec::new(), failures: Vec::new() }
 }
 
 /// Hosts 1 to `senders` send to host 0.

@@ -79,7 +79,7 @@ impl Agents {
                 let tag = (task as u64) << 32 | u64::from(round);
                 self.round(agent, tag, &mut order, &mut draws, &mut writer, tools);
             }
-            writer.aside(Action::Mark { since: start, name: "task" });
+            writer.aside(Action::Mark { since: start, name: "task".into() });
             ends.extend(writer.last);
         }
         writer.nodes
@@ -114,7 +114,7 @@ impl Agents {
             nodes.push(Node::new(Action::Send { to: agent, bytes, tag }, vec![first + 1]));
         }
         writer.last = Some(writer.push(Action::Join, answers));
-        writer.aside(Action::Mark { since: start, name: "round" });
+        writer.aside(Action::Mark { since: start, name: "round".into() });
         writer.then(Action::Wait(self.think_time));
     }
 }

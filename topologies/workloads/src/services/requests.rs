@@ -148,7 +148,7 @@ impl Requests {
             }
             let end = writer.push(Action::Join, answers);
             let name = if read { self.names.0 } else { self.names.1 };
-            writer.push(Action::Mark { since: start, name }, vec![end]);
+            writer.push(Action::Mark { since: start, name: name.into() }, vec![end]);
             done.push(end);
         }
         if self.barrier {
@@ -157,7 +157,7 @@ impl Requests {
                 bytes: 1,
                 members: Arc::clone(everyone),
                 root: 0,
-                name: "barrier",
+                name: "barrier".into(),
                 matrix: None,
             };
             if everyone.len() > 1 {

@@ -271,7 +271,7 @@ fn collective(node: &Plain, kind: u64, bytes: u64, members: &Arc<[u32]>) -> Resu
         bytes,
         members: Arc::clone(members),
         root,
-        name: "",
+        name: "".into(),
         matrix: None,
     })
 }

@@ -33,7 +33,7 @@ impl Trace {
                     bytes: 1,
                     members: Arc::clone(members),
                     root: 0,
-                    name,
+                    name: name.clone(),
                     matrix: None,
                 };
                 let barrier = nodes.len() as u32;
@@ -59,7 +59,7 @@ mod tests {
             bytes: 100,
             members: Arc::from(members),
             root: 0,
-            name: "sum",
+            name: "sum".into(),
             matrix: None,
         };
         let ranks = (0..4).map(|rank: u32| {

@@ -1,6 +1,7 @@
 //! GOAL text (LogGOPSim, ATLAHS; `formats.md`): ranks with sends, receives and calculations, and what requires what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
 
 use fabric::units::Span;
 use topologies::text::{TextError, Word, words};
@@ -30,6 +31,60 @@ pub fn parse(text: &str) -> Result<Trace, TextError> {
         return Err(TextError { line: 0, column: 0, message });
     }
     Ok(Trace { ranks: reader.ranks, is_service: false })
+}
+
+/// Writes a schedule; times are rounded to nanoseconds.
+///
+/// # Errors
+/// When it has something that GOAL cannot say: collectives, which can be [expanded](Trace::expanded), or moments to wait for.
+pub fn write(trace: &Trace) -> Result<String, String> {
+    let mut text = format!("num_ranks {}\n", trace.ranks.len());
+    // A receive says its size as well: that of the message sent first of those that are left.
+    let mut sizes: BTreeMap<(u32, u32, u64), VecDeque<u64>> = BTreeMap::new();
+    for (rank, node) in
+        (0..).zip(&trace.ranks).flat_map(|(rank, n)| n.iter().map(move |n| (rank, n)))
+    {
+        if let Action::Send { to, bytes, tag } = node.action {
+            sizes.entry((rank, to, tag)).or_default().push_back(bytes);
+        }
+    }
+    for (rank, nodes) in trace.ranks.iter().enumerate() {
+        let _ = writeln!(text, "\nrank {rank} {{");
+        for (place, node) in nodes.iter().enumerate() {
+            let action = match &node.action {
+                Action::Compute { time, stream } => {
+                    format!("calc {} cpu {stream}", (time.0 + 500) / 1_000)
+                }
+                // Sums cost nothing where no rate is said, and marks are for results only.
+                Action::Join | Action::Add { .. } | Action::Mark { .. } => "calc 0".to_owned(),
+                Action::Send { to, bytes, tag } => format!("send {bytes}b to {to} tag {tag}"),
+                Action::Receive { from, tag } => {
+                    let left = sizes.get_mut(&(*from, rank as u32, *tag));
+                    let bytes = left.and_then(VecDeque::pop_front).unwrap_or(1);
+                    format!("recv {bytes}b from {from} tag {tag}")
+                }
+                Action::Collective { kind, .. } => {
+                    return Err(format!("rank {rank} does {}, which GOAL cannot say", kind.name()));
+                }
+                Action::At(_) | Action::Wait(_) | Action::Elapse(_) => {
+                    return Err(format!(
+                        "rank {rank} waits for a moment, which GOAL cannot say; a table (`.csv`) can"
+                    ));
+                }
+            };
+            let _ = writeln!(text, "l{place}: {action}");
+        }
+        for (place, node) in nodes.iter().enumerate() {
+            for before in &node.after {
+                let _ = writeln!(text, "l{place} requires l{before}");
+            }
+            for begun in &node.after_begin {
+                let _ = writeln!(text, "l{place} irequires l{begun}");
+            }
+        }
+        text += "}\n";
+    }
+    Ok(text)
 }
 
 struct Reader {
@@ -166,6 +221,16 @@ mod tests {
         assert_eq!(trace.ranks[0][1].after, [0]);
         assert_eq!(trace.ranks[1][0].action, Action::Receive { from: 0, tag: 5 });
         assert_eq!(trace.ranks[1][1].after_begin, [0]);
+    }
+
+    /// What is written is read back as it was, whole nanoseconds.
+    #[test]
+    fn schedules_are_written() {
+        let trace = parse(TWO).unwrap();
+        assert_eq!(parse(&write(&trace).unwrap()).unwrap(), trace);
+        let waits = Node::new(Action::Wait(Span(1)), Vec::new());
+        let error = write(&Trace { ranks: vec![vec![waits]], is_service: false }).unwrap_err();
+        assert!(error.starts_with("rank 0 waits for a moment"), "{error}");
     }
 
     /// Mistakes name their place and what was expected.

@@ -1,16 +1,20 @@
 //! Traces of other tools: what each rank does, and after what.
 //!
 //! - [`goal`]: GOAL text (LogGOPSim, ATLAHS); [`msccl`]: MSCCL XML; [`chakra`]: Chakra execution traces, protobuf and JSON;
-//!   [`simai`]: SimAI and AICB workload files
-//! - `formula`: collectives without packets; `writer`: writes down what a rank does; this file: what they have in common, and how it becomes tasks
+//!   [`simai`]: SimAI and AICB workload files; [`aicb`]: AICB's lists of communication; [`csv`]: our own table
+//! - `expand`: collectives as messages; `formula`: collectives without packets; `writer`: writes down what a rank does; this file: what they have in common, and how it becomes tasks
 
+pub mod aicb;
 pub mod chakra;
+pub mod csv;
+mod expand;
 mod formula;
 pub mod goal;
 pub mod msccl;
 pub mod simai;
 pub(crate) mod writer;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -67,7 +71,7 @@ pub enum Action {
         /// The rank that has, or gets, all: a number within `members`.
         root: u32,
         /// What it is called in reports.
-        name: &'static str,
+        name: Cow<'static, str>,
         /// Bytes from each rank to each, row by row, of an all-to-all that is not uniform.
         matrix: Option<Arc<[u64]>>,
     },
@@ -82,7 +86,7 @@ pub enum Action {
         /// The node.
         since: u32,
         /// What the stretch is called.
-        name: &'static str,
+        name: Cow<'static, str>,
     },
 }
 
@@ -348,7 +352,7 @@ impl Shared {
         }
         let found = recipe(*kind, members.len() as u32, *bytes, matrix.as_ref())?;
         let recipe = Recipe { root: *root, ..found };
-        let label = if name.is_empty() { kind.name() } else { name };
+        let label = if name.is_empty() { kind.name() } else { name.as_ref() };
         let label = plan.label(&format!("{label} ({})", recipe.algorithm.name()));
         let id = plan.collective(&Arc::new(recipe), members, label)?;
         self.known.insert(turn, (id, *kind, *bytes, 1));

@@ -200,6 +200,7 @@ fn write(writer: &mut Writer, groups: &Members, part: &Part, waits: bool, name: 
     let members = Arc::clone(&groups[&which]);
     // What cannot be cut for all ranks is not worth a collective.
     let bytes = bytes.max(members.len() as u64 * members.len() as u64);
+    let name = name.into();
     let action = Action::Collective { kind, bytes, members, root: 0, name, matrix: None };
     match waits {
         true => writer.blocking(action),

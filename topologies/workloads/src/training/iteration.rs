@@ -83,7 +83,7 @@ impl Rank<'_> {
         let members = Arc::clone(&self.groups[place]);
         // What cannot be cut for all ranks is not worth a collective.
         let bytes = bytes.max(members.len() as u64);
-        Action::Collective { kind, bytes, members, root: 0, name, matrix }
+        Action::Collective { kind, bytes, members, root: 0, name: name.into(), matrix }
     }
 
     /// Computes operations of this rank alone.
@@ -225,7 +225,7 @@ impl Rank<'_> {
         let before = self.writer.last;
         self.writer.then(Action::Receive { from: self.peer(other), tag });
         if let Some(since) = before {
-            self.writer.aside(Action::Mark { since, name: "pipeline (receive)" });
+            self.writer.aside(Action::Mark { since, name: "pipeline (receive)".into() });
         }
     }
 
@@ -311,6 +311,6 @@ impl Rank<'_> {
             }
             self.writer.join();
         }
-        self.writer.aside(Action::Mark { since: start, name: "iteration" });
+        self.writer.aside(Action::Mark { since: start, name: "iteration".into() });
     }
 }
