@@ -75,6 +75,8 @@ pub struct ClassConfig {
 pub struct SharedBuffer {
     /// Bytes in all.
     pub bytes: u64,
+    /// Bytes in all of switches of the top tier, if they have others.
+    pub top_tier_bytes: Option<u64>,
     /// Guaranteed to each port (and class in the accounting).
     pub reserve: u64,
     /// Headroom of a port in one-way bandwidth-delay products of its link (the mean of both

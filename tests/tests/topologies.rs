@@ -2,7 +2,8 @@
 
 use ultraloom_tests::{run, run_among, run_on};
 
-const SHAPES: [(&str, &str); 12] = [
+const SHAPES: [(&str, &str); 13] = [
+    ("scheduled", "kind = \"scheduled-fabric\"\nhosts = 32\nhosts_per_leaf = 8"),
     ("two tiers, oversubscribed", "hosts = 64\ntiers = 2\noversubscription = 2"),
     ("planes", "kind = \"leaf-spine\"\nhosts = 32\nhosts_per_leaf = 8\nplanes = 4"),
     (
@@ -145,4 +146,28 @@ fn planes_add_up() {
     let alone = completion(4, "kind = \"roce\"");
     let one = completion(1, "kind = \"roce\"");
     assert!((alone / one - 1.0).abs() < 0.05, "one queue pair has one port: {alone} {one}");
+}
+
+/// A busy port's pauses reach the senders through spines with small buffers, and not through deep ones.
+#[test]
+fn deep_spines_keep_pauses_from_senders() {
+    let pauses = |more: &str| {
+        let text = format!(
+            "[topology]\nkind = \"scheduled-fabric\"\nhosts = 32\nhosts_per_leaf = 8\nspines = 4\nbuffer = \"2 MiB\"\n{more}\n\
+             [transport]\nkind = \"roce\"\ncongestion = \"none\"\nwindow = false\n[workload]\nkind = \"incast\"\nsenders = 24\n\
+             bytes = \"1 MB\"\n"
+        );
+        let outcome = run(&text);
+        let ports = &outcome.ports[0].ports;
+        let received = |prefix: &str| -> u64 {
+            let own = ports.iter().filter(|(_, name, _)| name.starts_with(prefix));
+            own.map(|(record, ..)| record.counters.pauses_sent).sum()
+        };
+        assert!(outcome.unfinished.is_empty(), "{:?}", outcome.unfinished);
+        (received("spine"), received("leaf"))
+    };
+    let (deep_spines, deep_leaves) = pauses("");
+    let (spines, _) = pauses("spine_buffer = \"2 MiB\"");
+    assert_eq!(deep_spines, 0);
+    assert!(deep_leaves > 0 && spines > 0, "{deep_leaves} {spines}");
 }

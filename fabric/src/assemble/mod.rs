@@ -87,7 +87,12 @@ impl Layout {
         config: &FabricConfig,
         node: NodeId,
     ) -> Result<Option<Mmu>, AssembleError> {
-        let Buffer::Shared(shared) = &config.buffer else { return Ok(None) };
+        let Buffer::Shared(mut shared) = config.buffer else { return Ok(None) };
+        let tier = graph.switch(node).map_or(0, |switch| switch.tier);
+        if let Some(bytes) = shared.top_tier_bytes.filter(|_| tier > 0 && tier == graph.top_tier())
+        {
+            shared.bytes = bytes;
+        }
         let ports: Vec<(Rate, Span)> =
             self.ports_of(node).map(|port| self.buffer_port(graph, config, port, node)).collect();
         let too_small = |needed| AssembleError::BufferTooSmall {
@@ -96,7 +101,7 @@ impl Layout {
             ports: ports.len(),
             needed,
         };
-        Mmu::new(config, shared, &ports).map(Some).map_err(too_small)
+        Mmu::new(config, &shared, &ports).map(Some).map_err(too_small)
     }
 
     /// Rate of a port's link, and the mean of the latencies of its two directions.

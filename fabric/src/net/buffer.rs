@@ -153,6 +153,7 @@ mod tests {
     fn mmu(bytes: u64) -> Result<Mmu, u64> {
         let rate = Rate::from_gbps(100);
         let shared = SharedBuffer {
+            top_tier_bytes: None,
             bytes,
             reserve: 4_096,
             headroom_bdps: 3,

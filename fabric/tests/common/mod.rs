@@ -200,6 +200,7 @@ pub(crate) fn lossless(buffer: u64) -> FabricConfig {
     let mut config = config(u64::MAX, Overflow::TailDrop);
     config.classes[1].lossless = true;
     config.buffer = Buffer::Shared(SharedBuffer {
+        top_tier_bytes: None,
         bytes: buffer,
         reserve: 4_096,
         headroom_bdps: 3,

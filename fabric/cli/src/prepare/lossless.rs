@@ -77,6 +77,7 @@ pub(super) fn shared(
     });
     let shared = SharedBuffer {
         bytes: BUFFER,
+        top_tier_bytes: None,
         reserve: 4_096,
         headroom_bdps,
         headroom_bytes,
@@ -85,7 +86,9 @@ pub(super) fn shared(
         watchdog,
     };
     let least = 2 * set_aside(graph, fabric, &shared);
-    SharedBuffer { bytes: variant.topology.buffer.unwrap_or(BUFFER.max(least)), ..shared }
+    let top_tier_bytes = variant.topology.spine_buffer;
+    let bytes = variant.topology.buffer.unwrap_or(BUFFER.max(least));
+    SharedBuffer { bytes, top_tier_bytes, ..shared }
 }
 
 #[cfg(test)]

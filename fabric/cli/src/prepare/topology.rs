@@ -114,6 +114,18 @@ fn one_building(topology: &Topology, hosts: u32, common: &Common) -> Result<Grap
             };
             build::leaf_spine(&shape, common)
         }
+        TopologyKind::Scheduled { hosts_per_leaf, spines, speedup } => {
+            let uplinks = Ratio::new(*hosts_per_leaf, *spines);
+            let shape = LeafSpine {
+                hosts,
+                hosts_per_leaf: *hosts_per_leaf,
+                uplink_rate: rate.scaled(uplinks).scaled(*speedup),
+                spines: Some(*spines),
+                oversubscription: Ratio::ONE,
+                bundle: 1,
+            };
+            build::leaf_spine(&shape, common)
+        }
         TopologyKind::Rails { rails, servers_per_group, spines, uplink_rate, pods } => Rails {
             hosts,
             rails: *rails,

@@ -90,6 +90,8 @@ pub struct Topology {
     pub host_latency: Option<Span>,
     /// Shared buffer of a lossless switch, in bytes.
     pub buffer: Option<u64>,
+    /// That of switches of the top tier, if they have another.
+    pub spine_buffer: Option<u64>,
     /// Copies of the network, with a port of each host in each.
     pub planes: u32,
     /// Several buildings.

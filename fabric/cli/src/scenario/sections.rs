@@ -8,8 +8,8 @@ use transports::roce::config::Operation;
 
 use crate::error::UserError;
 use crate::scenario::model::{
-    Convergence, File, Hash, LinkOptions, Pinned, Profile, RoceOptions, RoutingOptions,
-    SprayedKind, SwitchOptions, Transport, Variant,
+    Convergence, File, Hash, LinkOptions, Pinned, Profile, RoceOptions, RoceRecovery,
+    RoutingOptions, SprayedKind, SwitchOptions, TopologyKind, Transport, Variant,
 };
 use crate::scenario::tree::{Item, Section, Table, Value};
 use crate::scenario::{capture, faults, roce, sprayed, tcp, topology, uet, workload};
@@ -32,7 +32,7 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
     )?;
     let run = top.table("run")?;
     let until = run.span("until")?;
-    let variant = Variant {
+    let mut variant = Variant {
         name: name.to_owned(),
         profile: profile.unwrap_or(Profile::Ethernet),
         topology: topology::topology(&top)?,
@@ -44,6 +44,9 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
         capture: capture::capture(&top.table("capture")?)?,
         until,
     };
+    if matches!(variant.topology.kind, TopologyKind::Scheduled { .. }) {
+        scheduled(&mut variant, &top.table("transport")?);
+    }
     if let (Profile::Ns3Rdma, false, Some(item)) =
         (variant.profile, matches!(variant.transport, Transport::Roce(_)), top.get("profile"))
     {
@@ -65,6 +68,14 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
     run.finish()?;
     top.finish()?;
     Ok(variant)
+}
+
+/// Within a scheduled fabric nothing is lost, and packets of a flow take many ways.
+fn scheduled(variant: &mut Variant, transport: &Section<'_>) {
+    variant.switch.lossless.get_or_insert(true);
+    if let (Transport::Roce(options), None) = (&mut variant.transport, transport.get("recovery")) {
+        options.recovery = RoceRecovery::SelectiveRepeat;
+    }
 }
 
 /// A file name as written in a scenario, from the scenario's folder.

@@ -1,5 +1,6 @@
 //! `[topology]`: the shape of a fabric, and what may be done to it.
 
+use fabric::config::Choice;
 use fabric::shape::Paths;
 use fabric::units::{Rate, Ratio, Span};
 
@@ -38,6 +39,15 @@ pub enum TopologyKind {
         oversubscription: Option<Ratio>,
         /// Parallel links.
         bundle: u32,
+    },
+    /// Leaves and spines that work as one switch: data waits in the spines' deep buffers.
+    Scheduled {
+        /// Hosts on a leaf.
+        hosts_per_leaf: u32,
+        /// Number of spines.
+        spines: u32,
+        /// Uplink bandwidth over host bandwidth.
+        speedup: Ratio,
     },
     /// One switch.
     SingleSwitch,
@@ -141,6 +151,7 @@ pub struct ScaleUpOptions {
 enum Kind {
     FatTree,
     LeafSpine,
+    Scheduled,
     SingleSwitch,
     Dumbbell,
     RailOptimised,
@@ -154,10 +165,14 @@ enum Kind {
     File,
 }
 
+/// Buffer of a scheduled fabric's spine: such chips have gigabytes behind them.
+const DEEP_BUFFER: u64 = 4 << 30;
+
 /// Every kind of topology, by name.
-const KINDS: [(&str, Kind); 13] = [
+const KINDS: [(&str, Kind); 14] = [
     ("fat-tree", Kind::FatTree),
     ("leaf-spine", Kind::LeafSpine),
+    ("scheduled-fabric", Kind::Scheduled),
     ("single-switch", Kind::SingleSwitch),
     ("dumbbell", Kind::Dumbbell),
     ("rail-optimised", Kind::RailOptimised),
@@ -192,6 +207,15 @@ pub(super) fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
             }
         }
     }
+    let mut routing_options = routing(&section.table("routing")?)?;
+    let mut spine_buffer = section.bytes("spine_buffer")?;
+    if matches!(kind, TopologyKind::Scheduled { .. }) {
+        spine_buffer = spine_buffer.or(Some(DEEP_BUFFER));
+        // Such leaves spray.
+        if section.table("routing")?.get("kind").is_none() {
+            routing_options.choice = Choice::LeastQueue;
+        }
+    }
     let topology = Topology {
         kind,
         hosts: asked,
@@ -200,10 +224,11 @@ pub(super) fn topology(top: &Section<'_>) -> Result<Topology, UserError> {
         switch_latency: if from_file { None } else { section.span("switch_latency")? },
         host_latency: section.span("host_latency")?,
         buffer: section.bytes("buffer")?,
+        spine_buffer,
         planes: section.count("planes", 1, 8)?.unwrap_or(1) as u32,
         buildings: buildings(&section)?,
         scale_up: scale_up(&section)?,
-        routing: routing(&section.table("routing")?)?,
+        routing: routing_options,
         origin: top.get("topology").map(|item| item.origin.clone()),
         places: section.places(),
     };
@@ -240,6 +265,14 @@ fn kind(section: &Section<'_>) -> Result<TopologyKind, UserError> {
             oversubscription: section.ratio("oversubscription", 1_000.0)?,
             bundle: number(section, "bundle", 1, 64)?.unwrap_or(1),
         },
+        Kind::Scheduled => {
+            let hosts_per_leaf = number(section, "hosts_per_leaf", 1, 8_192)?.unwrap_or(16);
+            TopologyKind::Scheduled {
+                hosts_per_leaf,
+                spines: number(section, "spines", 1, 4_096)?.unwrap_or(hosts_per_leaf),
+                speedup: section.ratio("speedup", 16.0)?.unwrap_or(Ratio::new(11, 10)),
+            }
+        }
         Kind::RailOptimised => {
             let rails = number(section, "rails", 1, 72)?.unwrap_or(8);
             let servers_per_group = number(section, "servers_per_group", 1, 4_096)?;
