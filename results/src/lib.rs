@@ -11,7 +11,7 @@
 //! - [`columns_of_text`]: small tables; [`slowdown`]: transports against traffic, as a table and a figure
 //! - [`flows`], [`ports`]: columnar records (Parquet), with meanings and units in the file
 //! - [`pcapng`]: captured frames
-//! - [`plot`]: completion-time distributions as SVG and PNG
+//! - [`picture`]: a fabric drawn; [`plot`]: completion-time distributions as SVG and PNG
 //! - [`fidelity`], [`fidelity_plot`]: our figures beside a reference's
 //! - [`unfinished`]: what a run that ended early still owed
 
@@ -24,6 +24,7 @@ pub mod fidelity_plot;
 pub mod flows;
 pub mod jobs;
 pub mod pcapng;
+pub mod picture;
 pub mod plot;
 pub mod ports;
 pub mod programs;

@@ -93,6 +93,12 @@ pub struct Topology {
     /// Write the fabric as DOT, for Graphviz.
     #[arg(long, value_name = "FILE")]
     pub dot: Option<PathBuf>,
+    /// Draw the fabric, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Draw the fabric, as PNG.
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,

@@ -1,9 +1,10 @@
 //! What `ultraloom topology` does: describe a scenario's fabrics, prove their routes, export them.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fabric::graph::Graph;
 use results::columns_of_text::aligned;
+use results::{picture, plot};
 use topologies::describe::Description;
 use topologies::{channels, check, export};
 
@@ -71,25 +72,38 @@ pub fn topology(arguments: &Topology) -> Result<ExitCode, UserError> {
             None => error,
         });
     }
-    for (path, write) in [
-        (&arguments.graphml, export::graphml as fn(&Graph) -> String),
-        (&arguments.dot, export::dot),
-    ] {
-        let Some(path) = path else { continue };
-        if shown.len() > 1 {
-            let message =
-                format!("the variants have {} fabrics; `--variant` says which", shown.len());
-            return Err(UserError::new(message));
-        }
-        std::fs::write(path, write(&shown[0].prepared.graph))
-            .map_err(|error| UserError::new(format!("cannot write {}: {error}", path.display())))?;
-    }
+    export_all(arguments, &scenario.name, &shown)?;
     match arguments.output {
         Output::Human => shown.iter().for_each(|fabric| print!("{}", fabric.text(&scenario.name))),
         Output::Json => println!("{}", json(&scenario.name, &shown)),
         Output::Quiet => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the fabric in all forms that are asked for.
+fn export_all(arguments: &Topology, name: &str, shown: &[&Fabric<'_>]) -> Result<(), UserError> {
+    let Topology { graphml, dot, svg, png, .. } = arguments;
+    let graph = &shown[0].prepared.graph;
+    let several = shown.len() > 1;
+    if several && [graphml, dot, svg, png].iter().any(|path| path.is_some()) {
+        let message = format!("the variants have {} fabrics; `--variant` says which", shown.len());
+        return Err(UserError::new(message));
+    }
+    let drawn = || picture::svg(graph, &format!("{name} — {}", shown[0].variants.join(", ")));
+    let pixels = || {
+        plot::png(&drawn())
+            .map_err(|error| UserError::new(format!("cannot draw the fabric: {error}")))
+    };
+    let write = |path: &Option<PathBuf>, make: &dyn Fn() -> Result<Vec<u8>, UserError>| {
+        let Some(path) = path else { return Ok(()) };
+        std::fs::write(path, make()?)
+            .map_err(|error| UserError::new(format!("cannot write {}: {error}", path.display())))
+    };
+    write(graphml, &|| Ok(export::graphml(graph).into_bytes()))?;
+    write(dot, &|| Ok(export::dot(graph).into_bytes()))?;
+    write(svg, &|| Ok(drawn().into_bytes()))?;
+    write(png, &pixels)
 }
 
 fn json(name: &str, fabrics: &[&Fabric<'_>]) -> String {

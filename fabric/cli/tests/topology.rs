@@ -100,3 +100,33 @@ fn impossible_shapes_are_refused_with_their_place() {
     let expected = "lossless traffic needs 4 virtual channels to be free of deadlock in this topology; 3 are possible";
     assert!(message.contains(expected), "{message}");
 }
+
+/// A picture names every node, at 16 hosts as at 1,024; as PNG it is what it says; large fabrics show their tiers.
+#[test]
+fn fabrics_are_drawn() {
+    let place = Place::new("picture");
+    for hosts in ["16", "1024"] {
+        let set = format!("topology.hosts={hosts}");
+        let draw =
+            ["topology", "--set", &set, "--svg", "x.svg", "--png", "x.png", "--output", "quiet"];
+        let output = place.ultraloom(&draw);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let svg = std::fs::read_to_string(place.0.join("x.svg")).unwrap();
+        let hosts: usize = hosts.parse().unwrap();
+        assert_eq!(svg.matches("<title>host:").count(), hosts);
+        assert!(svg.contains(&format!("host – tor: {hosts} × 400 Gb/s")));
+        let png = std::fs::read(place.0.join("x.png")).unwrap();
+        // Width and height stand behind the header.
+        let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        assert!(png.starts_with(b"\x89PNG") && size(16) >= 1_500 && size(20) >= 1_000);
+    }
+    place.file(
+        "gigawatt.toml",
+        "[topology]\npreset = \"one-gigawatt\"\n[workload]\nkind = \"permutation\"\nbytes = 1\n",
+    );
+    let output =
+        place.ultraloom(&["topology", "gigawatt.toml", "--svg", "g.svg", "--output", "quiet"]);
+    assert!(output.status.success());
+    let svg = std::fs::read_to_string(place.0.join("g.svg")).unwrap();
+    assert!(svg.contains("414,720 hosts") && svg.len() < 100_000, "{}", svg.len());
+}
