@@ -17,7 +17,7 @@ pure() {
     local found
     found=$(cargo tree --package "$package" --edges normal --prefix none --format '{p}' |
       awk '{print $1}' | sort -u |
-      grep -vxE 'ultraloom-(fabric|transports|topologies|workloads)|rand|rand_core|rand_xoshiro|thiserror|thiserror-impl|crc|crc-catalog|serde|serde_core|serde_derive|postcard|cobs|petgraph|foldhash|fixedbitset|indexmap|hashbrown|equivalent|prost|prost-derive|anyhow|itertools|either|bytes|quick-xml|memchr|serde_json|itoa|zmij|smoltcp|bitflags|byteorder|cfg-if|hash32|heapless|managed|stable_deref_trait|strsim|proc-macro2|quote|syn|unicode-ident' || true)
+      grep -vxE 'ultraloom-(fabric|transports|topologies|workloads)|rand|rand_core|rand_xoshiro|thiserror|thiserror-impl|crc|crc-catalog|serde|serde_core|serde_derive|postcard|cobs|petgraph|foldhash|fixedbitset|indexmap|hashbrown|equivalent|prost|prost-derive|anyhow|itertools|either|bytes|quick-xml|memchr|serde_json|itoa|zmij|smoltcp|bitflags|byteorder|cfg-if|hash32|heapless|managed|stable_deref_trait|strsim|proc-macro2|quote|syn|unicode-ident|yaml-rust2|hashlink|arraydeque' || true)
     if [ -n "$found" ]; then
       echo "$package depends on: $found" >&2
       return 1

@@ -7,7 +7,7 @@
 //!   what is done to them: [`planes`], [`buildings`], [`scale_up`]
 //! - [`direct`]: dragonfly, HyperX, torus, slim fly; [`routes`]: tables of shortest ways
 //! - Files: [`htsim_topo`]: the reference simulator's `.topo`; [`ns3_topo`]: those of the HPCC
-//!   authors' model and SimAI; [`named`]: GraphML, `ibnetdiscover`, tables of neighbours;
+//!   authors' model and SimAI; [`astra`]: astra-sim's; [`named`]: GraphML, `ibnetdiscover`, tables of neighbours;
 //!   [`wiring`]: what they have in common
 //! - [`properties`]: diameter, base round trip; [`ideal`]: what slowdowns are measured against;
 //!   [`check`]: every route arrives; [`channels`]: none waits for itself
@@ -15,6 +15,7 @@
 //! - [`partition`]: nodes to shards; [`placement`]: ranks to hosts; [`links`]: links by name
 //! - [`text`]: positions in files and nearest words, for errors
 
+pub mod astra;
 pub mod build;
 pub mod buildings;
 pub mod channels;

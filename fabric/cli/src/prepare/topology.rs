@@ -14,7 +14,7 @@ use topologies::named::Defaults;
 use topologies::rails::Rails;
 use topologies::scale_up::{self, Domains};
 use topologies::text::TextError;
-use topologies::{htsim_topo, named, ns3_topo, planes};
+use topologies::{astra, htsim_topo, named, ns3_topo, planes};
 
 use crate::error::UserError;
 use crate::prepare::{Files, behaviour};
@@ -34,7 +34,7 @@ pub(super) fn graph(variant: &Variant, hosts: u32, files: &Files) -> Result<Grap
     let hosts = topology.hosts.unwrap_or(hosts);
     let common = common(topology, variant.profile);
     let graph = match &topology.kind {
-        TopologyKind::File(file) => read(file, files, &common)?,
+        TopologyKind::File(file) => read(file, files, topology, &common)?,
         _ => wired(topology, hosts, &common).map_err(wrong)?,
     };
     if let (Some(origin), true, true) = (
@@ -197,11 +197,17 @@ fn direct(
     }
 }
 
-fn read(file: &File, files: &Files, common: &Common) -> Result<Graph, UserError> {
+fn read(
+    file: &File,
+    files: &Files,
+    topology: &Topology,
+    common: &Common,
+) -> Result<Graph, UserError> {
     let source = files.read(file)?;
     let wrong =
         |error: TextError| UserError::in_text(&source, error.line, error.column, &error.message);
     if ns3_topo::is_one(&source.text) {
+        says_all(topology)?;
         return ns3_topo::parse(&source.text).map_err(wrong);
     }
     let defaults = Defaults { rate: common.link_rate, delay: common.link_delay };
@@ -214,8 +220,26 @@ fn read(file: &File, files: &Files, common: &Common) -> Result<Graph, UserError>
     if named::is_neighbours(&source.text) {
         return named::neighbours(&source.text, defaults).map_err(wrong);
     }
+    if astra::is_one(&source.text) {
+        return astra::parse(&source.text, defaults).map_err(wrong);
+    }
+    says_all(topology)?;
     let clos = htsim_topo::parse(&source.text).map_err(wrong)?;
     clos.build().map_err(|error| UserError::at(&file.origin, error.to_string()))
+}
+
+/// Files of some kinds say rates and delays of all links, so that the scenario must not.
+fn says_all(topology: &Topology) -> Result<(), UserError> {
+    let said = ["link_rate", "link_delay", "link_length"]
+        .into_iter()
+        .find_map(|key| Some((key, topology.places.get(key)?)));
+    match said {
+        None => Ok(()),
+        Some((key, origin)) => Err(UserError::at(
+            origin,
+            format!("`topology.{key}` has no meaning beside this `file`, which gives all links"),
+        )),
+    }
 }
 
 /// Rates and delays, as said or by profile.
