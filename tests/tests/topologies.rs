@@ -171,3 +171,48 @@ fn deep_spines_keep_pauses_from_senders() {
     assert_eq!(deep_spines, 0);
     assert!(deep_leaves > 0 && spines > 0, "{deep_leaves} {spines}");
 }
+
+/// Every network of astra-sim is read and carries a permutation; one whose figures are still to be determined has the scenario's.
+#[test]
+fn networks_of_astra_sim_carry_traffic() {
+    let Some(data) = ultraloom_tests::files("astra-sim") else { return };
+    let mut count = 0;
+    for folder in ["examples/network/analytical", "inputs/network"] {
+        for entry in std::fs::read_dir(data.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "yml") {
+                continue;
+            }
+            let text = format!(
+                "[topology]\nkind = \"file\"\nfile = {path:?}\n[workload]\nkind = \"permutation\"\nbytes = 100000\n"
+            );
+            let outcome = run(&text);
+            assert!(outcome.unfinished.is_empty(), "{}: {:?}", path.display(), outcome.unfinished);
+            count += 1;
+        }
+    }
+    assert!(count >= 14, "{count}");
+}
+
+/// A file that says all there is stands alone: keys that would say something else are refused with their place.
+#[test]
+fn keys_beside_a_file_are_refused() {
+    let folder = std::env::temp_dir().join(format!("ultraloom-beside-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("two.topo");
+    let topo = "3 1 2\n2\n0 2 100Gbps 0.001ms 0\n1 2 100Gbps 0.001ms 0\n";
+    std::fs::write(&file, topo).unwrap();
+    for (key, expected) in [
+        ("planes = 2", "`topology.planes`"),
+        ("buildings = { count = 2 }", "`topology.buildings`"),
+        ("scale_up = { domain = 2, rate = \"1 Tb/s\" }", "`topology.scale_up`"),
+        ("link_rate = \"200 Gb/s\"", "`topology.link_rate` has no meaning beside this `file`"),
+        ("link_length = \"3 m\"", "`topology.link_length` has no meaning beside this `file`"),
+    ] {
+        let error = ultraloom_tests::refusal(&format!(
+            "[topology]\nkind = \"file\"\nfile = {file:?}\n{key}\n[workload]\nkind = \"permutation\"\nbytes = 9\n"
+        ));
+        assert!(error.contains(expected) && error.contains(":4:"), "{key}: {error}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

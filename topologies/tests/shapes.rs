@@ -9,6 +9,7 @@ use topologies::build::{Common, FatTree, LeafSpine, leaf_spine};
 use topologies::buildings::{Buildings, join};
 use topologies::channels::deadlock_free;
 use topologies::check::check;
+use topologies::describe::Description;
 use topologies::direct::dragonfly::Dragonfly;
 use topologies::direct::dragonfly_plus::DragonflyPlus;
 use topologies::direct::grid::{Along, Grid};
@@ -298,4 +299,54 @@ fn a_leaf_spine_may_have_bundles() {
     let graph = leaf_spine(&shape, &common()).unwrap();
     check(&graph);
     assert_eq!((tiers(&graph), radixes(&graph)[0]), (vec![4, 4], 16));
+}
+
+/// The largest flow between both halves of the hosts, in links of 400 Gb/s.
+fn bisection(graph: &Graph) -> f64 {
+    Description::of(graph).bisection_gbps.unwrap() / 400.0
+}
+
+/// Bisections of the other shapes are those of their formulas, too: of a dragonfly+ one for each two groups of different halves
+/// and link between them; of a slim fly q³, all links between its two halves; of rails the uplinks of half of the leaves; of
+/// planes the sum of theirs; of buildings what their border switches carry; of a tree over two tiers half of the hosts.
+#[test]
+fn bisections_are_those_of_their_formulas() {
+    let plus = DragonflyPlus {
+        hosts: 192,
+        hosts_per_switch: 8,
+        leaves_per_group: 4,
+        spines_per_group: 5,
+        global_links: 1,
+        groups: Some(6),
+        rate: rate(),
+        global_delay: Span::from_micros(1),
+    };
+    assert_eq!(bisection(&plus.build(&common()).unwrap()), 3.0 * 3.0);
+    let fly = SlimFly { hosts: 300, q: 5, hosts_per_switch: Some(6), rate: rate() };
+    assert_eq!(bisection(&fly.build(&common()).unwrap()), 125.0);
+    let rails = Rails {
+        hosts: 128,
+        rails: 8,
+        servers_per_group: 8,
+        spines: 3,
+        uplink_rate: rate(),
+        pods: None,
+    };
+    assert_eq!(bisection(&rails.build(&common()).unwrap()), 8.0 * 3.0);
+    let one = FatTree { oversubscription: [Ratio::new(2, 1), Ratio::ONE], ..FatTree::new(64) };
+    let one = one.build(&common()).unwrap();
+    assert_eq!(bisection(&stack(one.clone(), 3).unwrap()), 3.0 * bisection(&one));
+    let building = FatTree::new(16).build(&common()).unwrap();
+    let shape = Buildings {
+        count: 2,
+        links_per_switch: 1,
+        borders: 2,
+        rate: Rate::from_gbps(800),
+        delay: Span::from_micros(10),
+        latency: Span::from_nanos(400),
+    };
+    // Four core switches of each building have a link of twice the rate to the borders.
+    assert_eq!(bisection(&join(&building, &shape).unwrap()), 4.0 * 2.0);
+    let two_tiers = FatTree { tiers: 2, ..FatTree::new(128) };
+    assert_eq!(bisection(&two_tiers.build(&common()).unwrap()), 64.0);
 }
