@@ -254,6 +254,12 @@ fn run_one<R: Ranks>(
     if ranks.any(done.is_some()) {
         return Ok(done.map_or(Ran::Elsewhere, |known| Ran::Known(Box::new(known))));
     }
+    if settings.output == Output::Human
+        && ranks.is_first()
+        && let Some(text) = forecast::announcement(prepared, &variant.name, workload)
+    {
+        eprintln!("{text}");
+    }
     let programs = prepared.workload(workload, scenario.seed)?;
     let mut context = context(&programs, settings);
     let extent = Extent { rank: ranks.rank(), ranks: ranks.count(), threads: settings.threads };

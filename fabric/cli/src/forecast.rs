@@ -24,8 +24,14 @@ const HOST: u64 = 1_500;
 const PACKET: u64 = 150;
 /// A message: its log at both ends, its record.
 const MESSAGE: u64 = 250;
-/// A connection or context: both ends.
+/// A context of UET for one message, both ends.
 const CONTEXT: u64 = 1_100;
+/// One that stays open for all messages to a host.
+const LASTING_CONTEXT: u64 = 2_600;
+/// A queue pair of RoCE.
+const QUEUE_PAIR: u64 = 650;
+/// A connection of the sprayed rivals, or of TCP without its buffers.
+const CONNECTION: u64 = 1_300;
 
 /// Connections in the pool of a pair of hosts that sends one message after the other over TCP.
 const POOL: u64 = 4;
@@ -67,23 +73,26 @@ pub fn forecast(prepared: &Prepared, workload: &Workload) -> u64 {
     let (window, payload, contexts, buffers) = match &prepared.behaviour.transport {
         TransportConfig::Uet(config) => {
             let contexts = match config.pdc_scope {
-                PdcScope::Message => traffic.messages,
-                PdcScope::Destination => traffic.pairs * u64::from(config.pdcs),
+                PdcScope::Message => traffic.messages * CONTEXT,
+                PdcScope::Destination => traffic.pairs * u64::from(config.pdcs) * LASTING_CONTEXT,
             };
             (config.initial_window.unwrap_or(bdp(prepared) * 3 / 2), config.payload, contexts, 0)
         }
         TransportConfig::Roce(config) => {
             let most = config.window.unwrap_or(u64::MAX);
-            (most, config.payload, traffic.pairs, 0)
+            (most, config.payload, traffic.pairs * QUEUE_PAIR, 0)
         }
-        TransportConfig::Sprayed(config) => (bdp(prepared), config.payload, traffic.pairs, 0),
+        TransportConfig::Sprayed(config) => {
+            (bdp(prepared), config.payload, traffic.pairs * CONNECTION, 0)
+        }
         TransportConfig::Tcp(config) => {
             let buffer = u64::from(config.buffer).min(traffic.bytes.next_power_of_two());
             // Where messages follow each other, a pair has some connections in its pool.
             let connections = (POOL * traffic.pairs).min(traffic.messages);
             // The sender's buffer is never written; a small one is cleared all the same.
             let ends = if buffer < LAZY { 2 } else { 1 };
-            (u64::from(config.buffer), config.payload, connections, ends * connections * buffer)
+            let buffers = ends * connections * buffer;
+            (u64::from(config.buffer), config.payload, connections * CONNECTION, buffers)
         }
     };
     // Whatever windows allow, congestion control keeps less than that in the fabric.
@@ -95,8 +104,24 @@ pub fn forecast(prepared: &Prepared, workload: &Workload) -> u64 {
         + hosts * HOST
         + packets * PACKET
         + traffic.messages * MESSAGE
-        + contexts * CONTEXT
+        + contexts
         + buffers
+}
+
+/// Memory from which on a run says beforehand what it will need.
+const WORTH_SAYING: u64 = 256 << 20;
+
+/// What a run will need, to be said before it starts, if that is much.
+pub fn announcement(prepared: &Prepared, variant: &str, workload: &Workload) -> Option<String> {
+    let needed = forecast(prepared, workload);
+    let messages = prepared.traffic(workload).messages;
+    (needed >= WORTH_SAYING).then(|| {
+        let gibibytes = needed as f64 / f64::from(1u32 << 30);
+        format!(
+            "{variant}, {}: about {gibibytes:.1} GiB for {messages} messages among {} hosts",
+            workload.name, prepared.graph.hosts
+        )
+    })
 }
 
 /// A round trip's bytes on a host's link.
@@ -165,6 +190,8 @@ mod tests {
             (htsim(8_192, "kind = \"permutation\"\nbytes = \"2 MB\"\n"), 344),
             (htsim(128, "kind = \"all-to-all\"\nbytes = \"128 KiB\"\n"), 33),
             (htsim(128, "kind = \"all-reduce\"\nbytes = \"8 MiB\"\n"), 50),
+            (plain("uet", "kind = \"all-to-all\"\nbytes = \"4 KiB\"\n"), 61),
+            (plain("roce", "kind = \"all-to-all\"\nbytes = \"4 KiB\"\n"), 25),
             (htsim(65_536, "kind = \"incast\"\nsenders = 1\nbytes = \"1 MB\"\n"), 473),
         ] {
             let forecast = of(&text) as f64;

@@ -24,6 +24,7 @@ mod play;
 pub mod prepare;
 pub mod progress;
 pub mod run;
+mod say;
 pub mod scenario;
 pub mod topology;
 pub mod validate;

@@ -13,6 +13,7 @@ use crate::error::UserError;
 use crate::execute::{self, Cut, Outcome, STOP, Settings};
 use crate::output::Folder;
 use crate::prepare::Prepared;
+use crate::say::{say, say_line};
 use crate::scenario::model::Scenario;
 use crate::{INTERRUPTED, UNFINISHED, WRONG, forecast, refuse, scenario, together};
 
@@ -134,16 +135,16 @@ pub fn run(arguments: &Run, world: &World) -> Result<ExitCode, UserError> {
 fn show(outcome: &Outcome, output: Output, place: &Path) {
     match output {
         Output::Human => {
-            print!("{}", results::table::table(&outcome.summary));
+            say(&results::table::table(&outcome.summary));
             if results::slowdown::is_worth_it(&outcome.summary) {
-                println!("{}", results::slowdown::text(&outcome.summary));
+                say_line(&results::slowdown::text(&outcome.summary));
             }
             for claim in outcome.summary.claims.iter().filter(|claim| claim.holds) {
-                println!("{}", claim.line());
+                say_line(&claim.line());
             }
-            println!("\nrecords, plots and summary: {}", place.display());
+            say_line(&format!("\nrecords, plots and summary: {}", place.display()));
         }
-        Output::Json => println!("{}", outcome.summary.to_json()),
+        Output::Json => say_line(&outcome.summary.to_json()),
         Output::Quiet => {}
     }
 }

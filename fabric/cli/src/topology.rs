@@ -10,7 +10,8 @@ use topologies::{channels, check, export};
 
 use crate::args::{Output, Topology};
 use crate::error::UserError;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, rails};
+use crate::say::{say, say_line};
 use crate::{execute, forecast, scenario};
 
 /// Hosts up to which every route is followed.
@@ -74,8 +75,8 @@ pub fn topology(arguments: &Topology) -> Result<ExitCode, UserError> {
     }
     export_all(arguments, &scenario.name, &shown)?;
     match arguments.output {
-        Output::Human => shown.iter().for_each(|fabric| print!("{}", fabric.text(&scenario.name))),
-        Output::Json => println!("{}", json(&scenario.name, &shown)),
+        Output::Human => shown.iter().for_each(|fabric| say(&fabric.text(&scenario.name))),
+        Output::Json => say_line(&json(&scenario.name, &shown)),
         Output::Quiet => {}
     }
     Ok(ExitCode::SUCCESS)
@@ -125,6 +126,15 @@ impl Fabric<'_> {
     /// Whether every route arrives.
     fn routes(&self) -> String {
         let graph = &self.prepared.graph;
+        if let Some(ways) = rails::ways(graph) {
+            return match check::arrive_between(graph, ways) {
+                Err(problem) => format!("not all arrive: {problem}"),
+                Ok(()) => {
+                    "all arrive on their own rail and in their domain; nothing joins the rails"
+                        .to_owned()
+                }
+            };
+        }
         match check::arrives(graph) {
             Err(problem) => format!("not all arrive: {problem}"),
             Ok(()) if graph.hosts > MOST_CHECKED => "all arrive, of a sample of pairs".to_owned(),

@@ -336,3 +336,21 @@ fn memory_is_forecast() {
     assert!(engine["forecast_rss_bytes"].as_u64() > Some(10 << 20));
     assert_eq!(place.ultraloom(&["run", "--memory", "much"]).status.code(), Some(2));
 }
+
+/// A reader that leaves early gets what it wanted, and no panic.
+#[test]
+fn a_reader_may_leave() {
+    use std::process::{Command, Stdio};
+    let place = Place::new("reader");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ultraloom"))
+        .args(["topology", "--set", "topology.hosts=16"])
+        .current_dir(&place.0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success());
+}

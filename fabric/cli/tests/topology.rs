@@ -130,3 +130,16 @@ fn fabrics_are_drawn() {
     let svg = std::fs::read_to_string(place.0.join("g.svg")).unwrap();
     assert!(svg.contains("414,720 hosts") && svg.len() < 100_000, "{}", svg.len());
 }
+
+/// Rails that nothing joins are said to be so.
+#[test]
+fn rails_alone_are_said_to_be_so() {
+    let place = Place::new("rails");
+    let text = "[topology]\nkind = \"rail-only\"\nhosts = 32\nscale_up = { domain = 8, rate = \"3600 Gb/s\" }\n\
+        [workload]\nkind = \"all-reduce\"\nbytes = \"1 MiB\"\nalgorithm = \"hierarchical\"\n";
+    place.file("rails.toml", text);
+    let output = place.ultraloom(&["topology", "rails.toml"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = "  routes                  all arrive on their own rail and in their domain; nothing joins the rails\n";
+    assert!(text.contains(line), "{text}");
+}

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::args::{Bench, Output};
 use crate::error::{Source, UserError};
+use crate::say::{say, say_line};
 use fabric::engine::ranks::Alone;
 
 use crate::execute::{self, Cut, Settings};
@@ -63,8 +64,8 @@ pub fn bench(arguments: &Bench) -> Result<ExitCode, UserError> {
         report::write(&report, path)?;
     }
     match arguments.output {
-        Output::Human => print!("{}", report::table(&report, stored.as_ref())),
-        Output::Json => println!("{}", report.to_json()),
+        Output::Human => say(&report::table(&report, stored.as_ref())),
+        Output::Json => say_line(&report.to_json()),
         Output::Quiet => {}
     }
     let slower =
@@ -111,7 +112,7 @@ fn only(name: &str, arguments: &Bench) -> Result<ExitCode, UserError> {
         checkpoints: None,
     };
     let outcome = execute::execute(&scenario, &prepared, &settings)?;
-    println!("{}", outcome.summary.to_json());
+    say_line(&outcome.summary.to_json());
     Ok(if outcome.unfinished.is_empty() {
         ExitCode::SUCCESS
     } else {

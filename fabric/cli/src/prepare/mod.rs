@@ -17,7 +17,7 @@ pub mod faults;
 mod jobs;
 mod lossless;
 pub(crate) mod programs;
-mod rails;
+pub(crate) mod rails;
 mod roce;
 mod routing;
 mod sprayed;

@@ -17,6 +17,18 @@ fn rails_alone(graph: &Graph) -> Option<u32> {
     }
 }
 
+/// Whether two hosts can send to each other on a fabric of so many rails that nothing joins: they are on the same one, or in a
+/// domain.
+fn joins(graph: &Graph, rails: u32, a: HostId, b: HostId) -> bool {
+    a.0 % rails == b.0 % rails || graph.scale_up.is_some_and(|scale_up| scale_up.joins(a, b))
+}
+
+/// For fabrics of rails alone: whether two hosts can send to each other.
+pub(crate) fn ways(graph: &Graph) -> Option<impl Fn(HostId, HostId) -> bool> {
+    let rails = rails_alone(graph).filter(|rails| *rails > 1)?;
+    Some(move |a, b| joins(graph, rails, a, b))
+}
+
 /// Whether every message of a workload has a way.
 ///
 /// # Errors
@@ -24,9 +36,7 @@ fn rails_alone(graph: &Graph) -> Option<u32> {
 pub(super) fn reaches(prepared: &Prepared, workload: &WorkloadKind) -> Result<(), String> {
     let graph = &prepared.graph;
     let Some(rails) = rails_alone(graph).filter(|rails| *rails > 1) else { return Ok(()) };
-    let joins = |a: HostId, b: HostId| {
-        a.0 % rails == b.0 % rails || graph.scale_up.is_some_and(|scale_up| scale_up.joins(a, b))
-    };
+    let joins = |a: HostId, b: HostId| joins(graph, rails, a, b);
     match workload {
         WorkloadKind::Matrix(file) => {
             let flows = &prepared.matrices[&file.path].connections;

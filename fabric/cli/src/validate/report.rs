@@ -7,6 +7,7 @@ use results::fidelity::Fidelity;
 use crate::args::Table;
 use crate::error::UserError;
 use crate::output::Folder;
+use crate::say::{say, say_line};
 
 /// Prepares the folder asked for.
 ///
@@ -34,9 +35,9 @@ pub fn write(folder: Folder, fidelity: &Fidelity) -> Result<(), UserError> {
 /// Prints the comparison.
 pub fn print(fidelity: &Fidelity, form: Table) {
     match form {
-        Table::Human => print!("{}", fidelity.table()),
-        Table::Markdown => print!("{}", fidelity.markdown()),
-        Table::Json => println!("{}", fidelity.to_json()),
+        Table::Human => say(&fidelity.table()),
+        Table::Markdown => say(&fidelity.markdown()),
+        Table::Json => say_line(&fidelity.to_json()),
         Table::Quiet => {}
     }
 }
