@@ -53,6 +53,17 @@ fn flow(cells: &[Word<'_>], id: u64) -> Result<Connection, TextError> {
         let message = format!("the line has {} cells; expected {COLUMNS}", cells.len());
         return Err(TextError::at(&cells[0], message));
     };
+    let start = Time(start.number("the start")?);
+    plain(id, (src, dst), bytes, start)
+}
+
+/// A flow that starts at a time, from words that say its hosts and size.
+pub(crate) fn plain(
+    id: u64,
+    (src, dst): (&Word<'_>, &Word<'_>),
+    bytes: &Word<'_>,
+    start: Time,
+) -> Result<Connection, TextError> {
     let host = |word: &Word<'_>| {
         let number = word.number("the host")?;
         let small = u32::try_from(number).ok().filter(|number| *number < 16 << 20);
@@ -74,7 +85,7 @@ fn flow(cells: &[Word<'_>], id: u64) -> Result<Connection, TextError> {
         src: from,
         dst: to,
         bytes: size,
-        start: Start::At(Time(start.number("the start")?)),
+        start: Start::At(start),
         send_done: None,
         recv_done: None,
         line: src.line,

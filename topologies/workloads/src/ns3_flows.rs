@@ -6,10 +6,10 @@
 
 use std::fmt::Write;
 
-use fabric::ids::HostId;
 use fabric::units::Time;
 use topologies::text::{TextError, Word, words};
 
+use crate::flow_table::plain;
 use crate::matrix::{Connection, Matrix, Start};
 
 /// Picoseconds of a second.
@@ -79,36 +79,7 @@ fn flow(line: &[Word<'_>], id: u64) -> Result<Connection, TextError> {
         );
         return Err(TextError::at(&line[0], message));
     };
-    let host = |word: &Word<'_>| {
-        let number = word.number("the host")?;
-        u32::try_from(number).ok().filter(|number| *number < 16 << 20).map(HostId).ok_or_else(
-            || {
-                TextError::at(
-                    word,
-                    format!("the host is {number}; expected less than {}", 16 << 20),
-                )
-            },
-        )
-    };
-    let (src, dst_host) = (host(src)?, host(dst)?);
-    if src == dst_host {
-        return Err(TextError::at(dst, format!("host {src} sends to itself")));
-    }
-    let size = bytes.number("the size")?;
-    if size == 0 || size >= 1 << 62 {
-        return Err(TextError::at(bytes, format!("the size is {size}; expected 1 to 2^62 bytes")));
-    }
-    Ok(Connection {
-        id,
-        shares_id: false,
-        src,
-        dst: dst_host,
-        bytes: size,
-        start: Start::At(seconds(start)?),
-        send_done: None,
-        recv_done: None,
-        line: bytes.line,
-    })
+    plain(id, (src, dst), bytes, seconds(start)?)
 }
 
 /// Seconds as an exact decimal.

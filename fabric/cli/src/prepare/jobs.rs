@@ -58,32 +58,19 @@ pub(super) fn bursts(options: &BurstOptions, hosts: u32) -> Result<Matrix, Strin
     patterns::bursts(hosts, (senders, bytes), (interval, duration), seed)
 }
 
-/// Serving, as workloads know it.
-pub(super) fn serving(options: &ServingOptions, sizes: &BTreeMap<PathBuf, Sizes>) -> Serving {
-    Serving {
-        prefill: options.prefill,
-        decode: options.decode,
-        requests: options.requests,
-        rate: options.rate,
-        prompts: flow_sizes(&options.prompts, sizes),
-        answers: flow_sizes(&options.answers, sizes),
-        costs: options.costs,
-        seed: options.seed,
-    }
-}
-
 /// Serving as far as the memory of its run depends on it.
 pub(super) fn serving_traffic(
     options: &ServingOptions,
     sizes: &BTreeMap<PathBuf, Sizes>,
 ) -> Traffic {
-    let shares = u64::from(options.prefill.1.max(options.decode.1) * options.costs.chunks);
+    let Serving { prefill, decode, requests, costs, .. } = options.serving;
+    let shares = u64::from(prefill.1.max(decode.1) * costs.chunks);
     let tokens = flow_sizes(&options.prompts, sizes).mean() as u64;
-    let instances = u64::from(options.prefill.0);
+    let instances = u64::from(prefill.0);
     Traffic {
-        messages: u64::from(options.requests) * (3 + 2 * shares),
+        messages: u64::from(requests) * (3 + 2 * shares),
         at_once: instances * shares * 2,
-        bytes: tokens * options.costs.key_value_bytes / shares.max(1),
-        pairs: instances * u64::from(options.decode.0) * shares,
+        bytes: tokens * costs.key_value_bytes / shares.max(1),
+        pairs: instances * u64::from(decode.0) * shares,
     }
 }

@@ -184,9 +184,7 @@ impl Prepared {
             WorkloadKind::Program(options) => {
                 seat(&options.ranks, Some(self.program_ranks(workload)))?
             }
-            WorkloadKind::Serving(options) => {
-                seat(&options.ranks, Some(jobs::serving(options, &self.sizes).ranks()))?
-            }
+            WorkloadKind::Serving(options) => seat(&options.ranks, Some(options.serving.ranks()))?,
             _ => (0..hosts).map(HostId).collect(),
         };
         self.on_places(workload, &places)
@@ -209,7 +207,9 @@ impl Prepared {
                 self.program(workload, &options.ways, places).map_err(wrong)
             }
             WorkloadKind::Serving(options) => {
-                jobs::serving(options, &self.sizes).programs(hosts, places).map_err(wrong)
+                let [prompts, answers] = [&options.prompts, &options.answers]
+                    .map(|sizes| flow_sizes(sizes, &self.sizes));
+                options.serving.programs(hosts, places, (&prompts, &answers)).map_err(wrong)
             }
             WorkloadKind::Jobs(_) => unreachable!("jobs consist of other workloads"),
             _ => {
@@ -391,8 +391,7 @@ fn sizes(variant: &Variant, files: &Files) -> Result<BTreeMap<PathBuf, Sizes>, U
             WorkloadKind::Poisson { sizes, .. } => vec![sizes],
             WorkloadKind::Serving(options) => vec![&options.prompts, &options.answers],
             WorkloadKind::Program(options) => match &options.source {
-                ProgramSource::Requests(asked) => vec![&asked.sizes],
-                ProgramSource::Agents(asked) => vec![&asked.answers],
+                ProgramSource::Requests(_, sizes) | ProgramSource::Agents(_, sizes) => vec![sizes],
                 _ => Vec::new(),
             },
             _ => Vec::new(),

@@ -13,8 +13,6 @@ use workloads::choice::{self, fastest};
 use workloads::collective::{Collective, Kind};
 use workloads::pipeline::Pipeline;
 use workloads::poisson::Sizes;
-use workloads::services::agents::Agents;
-use workloads::services::requests::Requests;
 use workloads::traces::simai::{self, Groups};
 use workloads::traces::{Action, Trace, aicb, chakra, csv as table, goal, msccl};
 use workloads::training::Training;
@@ -94,42 +92,14 @@ fn generate(
             let (messages, bytes, stage_time) = (*messages, *bytes, *stage_time);
             Ok(Read::plain(Pipeline { ranks, messages, bytes, stage_time }.trace()))
         }
-        ProgramSource::Requests(asked) => {
-            let requests = Requests {
-                clients: clients(asked.servers)?,
-                servers: asked.servers,
-                count: asked.requests,
-                arrivals: asked.arrivals,
-                reads: asked.reads,
-                sizes: flow_sizes(&asked.sizes, sizes),
-                header: asked.header,
-                stripe: asked.stripe,
-                skew: asked.skew,
-                cores: asked.cores,
-                service_time: asked.service_time,
-                service_rate: asked.service_rate.map(|rate| rate.bits_per_second() as f64 / 8.0),
-                barrier: asked.barrier,
-                names: asked.names,
-                seed: asked.seed,
-            };
-            Ok(Read::plain(requests.trace().map_err(wrong)?))
+        ProgramSource::Requests(requests, asked) => {
+            let clients = clients(requests.servers)?;
+            let trace = requests.trace(clients, &flow_sizes(asked, sizes));
+            Ok(Read::plain(trace.map_err(wrong)?))
         }
-        ProgramSource::Agents(asked) => {
-            let agents = Agents {
-                agents: clients(asked.tools)?,
-                tools: asked.tools,
-                tasks: asked.tasks,
-                arrivals: asked.arrivals,
-                rounds: asked.rounds,
-                fan_out: asked.fan_out,
-                call: asked.call,
-                answers: flow_sizes(&asked.answers, sizes),
-                service_time: asked.service_time,
-                cores: asked.cores,
-                think_time: asked.think_time,
-                seed: asked.seed,
-            };
-            Ok(Read::plain(agents.trace().map_err(wrong)?))
+        ProgramSource::Agents(agents, asked) => {
+            let trace = agents.trace(clients(agents.tools)?, &flow_sizes(asked, sizes));
+            Ok(Read::plain(trace.map_err(wrong)?))
         }
     }
 }

@@ -89,9 +89,7 @@ fn job(section: &Section<'_>, item: &Item, seed: u64) -> Result<Job, UserError> 
         WorkloadKind::Jobs(_) => {
             return Err(UserError::at(&item.origin, "a job cannot consist of jobs"));
         }
-        WorkloadKind::Serving(options) => {
-            Some(1 + options.prefill.0 * options.prefill.1 + options.decode.0 * options.decode.1)
-        }
+        WorkloadKind::Serving(options) => Some(options.serving.ranks()),
         _ => count,
     };
     let seats = match (everywhere, own) {

@@ -1,9 +1,11 @@
 //! Workloads that compute and communicate: traces, training, pipelines, services.
 
-use fabric::units::{Rate, Span};
+use fabric::units::Span;
 use workloads::algorithms::Algorithm;
 use workloads::services::Arrivals;
-use workloads::services::serving::Costs as ServingCosts;
+use workloads::services::agents::Agents;
+use workloads::services::requests::Requests;
+use workloads::services::serving::{Costs as ServingCosts, Serving};
 use workloads::training::Zero;
 use workloads::training::model::{Experts, MODELS, Model};
 
@@ -40,10 +42,10 @@ pub enum ProgramSource {
         /// Time that each rank computes for each.
         stage_time: Span,
     },
-    /// Clients that read and write at servers.
-    Requests(Box<RequestOptions>),
-    /// Agents that call tools.
-    Agents(Box<AgentOptions>),
+    /// Clients that read and write at servers, and sizes of what they move.
+    Requests(Requests, FlowSizes),
+    /// Agents that call tools, and sizes of their answers.
+    Agents(Agents, FlowSizes),
 }
 
 /// A file of another tool.
@@ -121,87 +123,17 @@ pub struct TrainingOptions {
     pub seed: u64,
 }
 
-/// Clients and servers, as asked for.
-#[derive(Clone, Debug)]
-pub struct RequestOptions {
-    /// Servers: the last ranks.
-    pub servers: u32,
-    /// Requests of each client.
-    pub requests: u32,
-    /// When they come.
-    pub arrivals: Arrivals,
-    /// Share of them that read.
-    pub reads: f64,
-    /// What they move.
-    pub sizes: FlowSizes,
-    /// Bytes of a request to read, and of an answer to a write.
-    pub header: u64,
-    /// Most bytes of an object on one server.
-    pub stripe: Option<u64>,
-    /// Zipf's exponent of servers' popularity.
-    pub skew: f64,
-    /// Cores of a server.
-    pub cores: u8,
-    /// Time a request takes there.
-    pub service_time: Span,
-    /// What a core moves besides.
-    pub service_rate: Option<Rate>,
-    /// Clients wait for each other at the end.
-    pub barrier: bool,
-    /// What reads and writes are called.
-    pub names: (&'static str, &'static str),
-    /// Decides about all draws.
-    pub seed: u64,
-}
-
-/// Agents and tools, as asked for.
-#[derive(Clone, Debug)]
-pub struct AgentOptions {
-    /// Hosts of tools: the last ranks.
-    pub tools: u32,
-    /// Tasks of each agent.
-    pub tasks: u32,
-    /// When they come.
-    pub arrivals: Arrivals,
-    /// Rounds of each.
-    pub rounds: u32,
-    /// Calls of a round.
-    pub fan_out: u32,
-    /// Bytes of a call.
-    pub call: u64,
-    /// Bytes of an answer.
-    pub answers: FlowSizes,
-    /// Mean time that a tool takes.
-    pub service_time: Span,
-    /// Cores of a tool's host.
-    pub cores: u8,
-    /// Time that an agent thinks after a round.
-    pub think_time: Span,
-    /// Decides about all draws.
-    pub seed: u64,
-}
-
 /// Serving, as asked for.
 #[derive(Clone, Debug)]
 pub struct ServingOptions {
-    /// Instances for prompts, and accelerators of each.
-    pub prefill: (u32, u32),
-    /// Instances for answers, and accelerators of each.
-    pub decode: (u32, u32),
-    /// Requests.
-    pub requests: u32,
-    /// Requests a second.
-    pub rate: f64,
+    /// All but tokens.
+    pub serving: Serving,
     /// Tokens of prompts.
     pub prompts: FlowSizes,
     /// Tokens of answers.
     pub answers: FlowSizes,
-    /// What tokens cost.
-    pub costs: ServingCosts,
     /// Where ranks sit; their number follows.
     pub ranks: Ranks,
-    /// Decides about all draws.
-    pub seed: u64,
 }
 
 /// Accelerators by name, with their operations a second in dense 16-bit matrix products, from their makers' data sheets.
@@ -385,22 +317,23 @@ pub(super) fn requests(
         None => reads,
     };
     let time = if service == Service::Memory { Span::ZERO } else { Span::from_micros(1) };
-    let source = ProgramSource::Requests(Box::new(RequestOptions {
+    let service_rate = section.rate("service_rate")?;
+    let requests = Requests {
         servers: small(section, "servers", MANY)?.unwrap_or(4),
-        requests: small(section, "requests", 1 << 24)?.unwrap_or(if checkpoint { 1 } else { 100 }),
+        count: small(section, "requests", 1 << 24)?.unwrap_or(if checkpoint { 1 } else { 100 }),
         arrivals: arrivals(section, if checkpoint { 1 } else { 8 })?,
         reads,
-        sizes: sizes(section, bytes)?,
         header: section.bytes("header")?.unwrap_or(64),
         stripe: section.bytes("stripe")?.or(stripe),
         skew: section.number("skew")?.unwrap_or(skew).min(8.0),
         cores: section.count("cores", 1, 255)?.unwrap_or(16) as u8,
         service_time: section.span("service_time")?.unwrap_or(time),
-        service_rate: section.rate("service_rate")?,
+        service_rate: service_rate.map(|rate| rate.bits_per_second() as f64 / 8.0),
         barrier: checkpoint,
         names,
         seed: seed(section, run)?,
-    }));
+    };
+    let source = ProgramSource::Requests(requests, sizes(section, bytes)?);
     Ok(ProgramOptions { source, ways: ways(section)?, ranks: ranks(section)? })
 }
 
@@ -417,19 +350,19 @@ fn arrivals(section: &Section<'_>, outstanding: u32) -> Result<Arrivals, UserErr
 
 /// Agents that call tools.
 pub(super) fn agents(section: &Section<'_>, run: u64) -> Result<ProgramOptions, UserError> {
-    let source = ProgramSource::Agents(Box::new(AgentOptions {
+    let agents = Agents {
         tools: small(section, "servers", MANY)?.unwrap_or(16),
         tasks: small(section, "tasks", 1 << 20)?.unwrap_or(10),
         arrivals: arrivals(section, 1)?,
         rounds: small(section, "rounds", 65_536)?.unwrap_or(4),
         fan_out: small(section, "fan_out", 65_536)?.unwrap_or(8),
         call: section.bytes("call_bytes")?.unwrap_or(512),
-        answers: sizes(section, 16 << 10)?,
         service_time: section.span("service_time")?.unwrap_or(Span::from_micros(50)),
         cores: section.count("cores", 1, 255)?.unwrap_or(16) as u8,
         think_time: section.span("think_time")?.unwrap_or(Span::from_micros(20)),
         seed: seed(section, run)?,
-    }));
+    };
+    let source = ProgramSource::Agents(agents, sizes(section, 16 << 10)?);
     Ok(ProgramOptions { source, ways: ways(section)?, ranks: ranks(section)? })
 }
 
@@ -443,13 +376,11 @@ pub(super) fn serving(section: &Section<'_>, run: u64) -> Result<ServingOptions,
     };
     let time = |key, usual| Ok::<_, UserError>(section.span(key)?.unwrap_or(usual));
     let rate = section.number("rate")?.filter(|rate| *rate > 0.0).unwrap_or(100.0);
-    Ok(ServingOptions {
+    let serving = Serving {
         prefill: (count("prefill", 2)?, count("prefill_ranks", 8)?),
         decode: (count("decode", 2)?, count("decode_ranks", 8)?),
         requests: count("requests", 200)?,
         rate,
-        prompts: lengths(section, "prompt_file")?.map_or_else(|| tokens("prompt", 2_048), Ok)?,
-        answers: lengths(section, "answer_file")?.map_or_else(|| tokens("answer", 64), Ok)?,
         costs: ServingCosts {
             key_value_bytes: section.bytes("key_value_bytes")?.unwrap_or(of_model),
             prompt_token: time("prompt_token", Span::from_micros(10))?,
@@ -460,8 +391,13 @@ pub(super) fn serving(section: &Section<'_>, run: u64) -> Result<ServingOptions,
             first_limit: time("first_limit", Span::from_millis(200))?,
             token_limit: time("token_limit", Span::from_millis(20))?,
         },
-        ranks: Ranks { count: hosts(section, "ranks")?, ..ranks(section)? },
         seed: seed(section, run)?,
+    };
+    Ok(ServingOptions {
+        serving,
+        prompts: lengths(section, "prompt_file")?.map_or_else(|| tokens("prompt", 2_048), Ok)?,
+        answers: lengths(section, "answer_file")?.map_or_else(|| tokens("answer", 64), Ok)?,
+        ranks: Ranks { count: hosts(section, "ranks")?, ..ranks(section)? },
     })
 }
 

@@ -18,10 +18,8 @@ use crate::traces::{Action, Node, Trace};
 const MOST: u64 = 4 << 20;
 
 /// A service, as asked for. Ranks are first the clients, then the servers.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Requests {
-    /// Clients.
-    pub clients: u32,
     /// Servers.
     pub servers: u32,
     /// Requests of each client.
@@ -30,8 +28,6 @@ pub struct Requests {
     pub arrivals: Arrivals,
     /// Share of them that read.
     pub reads: f64,
-    /// Bytes that are read or written.
-    pub sizes: Sizes,
     /// Bytes of a request to read, and of an answer to a write.
     pub header: u64,
     /// Most bytes of an object on one server; the rest is on the next ones. `None`: all on one.
@@ -75,17 +71,17 @@ impl Server {
 }
 
 impl Requests {
-    /// What all ranks do.
+    /// What all ranks do; `sizes` are those of what is read or written.
     ///
     /// # Errors
     /// When there are too many requests.
-    pub fn trace(&self) -> Result<Trace, String> {
-        let all = u64::from(self.clients) * u64::from(self.count);
-        let parts = self.stripe.map_or(1, |stripe| self.sizes.largest().div_ceil(stripe));
+    pub fn trace(&self, clients: u32, sizes: &Sizes) -> Result<Trace, String> {
+        let all = u64::from(clients) * u64::from(self.count);
+        let parts = self.stripe.map_or(1, |stripe| sizes.largest().div_ceil(stripe));
         if all.saturating_mul(parts) > MOST {
             return Err(format!(
                 "{} clients with {} requests of up to {parts} parts are more than {MOST}; ask for fewer `requests`",
-                self.clients, self.count
+                clients, self.count
             ));
         }
         let popularity: Vec<f64> =
@@ -101,9 +97,9 @@ impl Requests {
             .collect();
         let mut servers: Vec<Server> =
             (0..self.servers).map(|_| Server { nodes: Vec::new(), served: 0 }).collect();
-        let everyone: Arc<[u32]> = (0..self.clients).collect();
-        let client = |client| self.client(client, &cumulative, &mut servers, &everyone);
-        let mut ranks: Vec<Vec<Node>> = (0..self.clients).map(client).collect();
+        let everyone: Arc<[u32]> = (0..clients).collect();
+        let client = |client| self.client(client, sizes, &cumulative, &mut servers, &everyone);
+        let mut ranks: Vec<Vec<Node>> = (0..clients).map(client).collect();
         ranks.extend(servers.into_iter().map(|server| server.nodes));
         Ok(Trace { ranks, is_service: true })
     }
@@ -112,6 +108,7 @@ impl Requests {
     fn client(
         &self,
         client: u32,
+        sizes: &Sizes,
         cumulative: &[f64],
         servers: &mut [Server],
         everyone: &Arc<[u32]>,
@@ -132,7 +129,7 @@ impl Requests {
             };
             let start = writer.push(Action::At(arrival), before.into_iter().collect());
             let read = draws.share() < self.reads;
-            let bytes = self.sizes.at(draws.share()).max(1);
+            let bytes = sizes.at(draws.share()).max(1);
             let first = draws.pick(cumulative);
             let stripe = self.stripe.unwrap_or(bytes);
             let mut answers = Vec::new();
@@ -141,7 +138,7 @@ impl Requests {
                 let place = ((u64::from(first) + part) % u64::from(self.servers)) as u32;
                 let (asked, answer) = if read { (self.header, own) } else { (own, self.header) };
                 let tag = number << 24 | part;
-                let to = self.clients + place;
+                let to = everyone.len() as u32 + place;
                 writer.push(Action::Send { to, bytes: asked, tag }, vec![start]);
                 answers.push(writer.push(Action::Receive { from: to, tag }, vec![start]));
                 servers[place as usize].serve(self, client, tag, (asked.max(answer), answer));
@@ -175,14 +172,14 @@ mod tests {
     use crate::tasks::Costs;
     use fabric::ids::HostId;
 
-    pub(crate) fn some() -> Requests {
+    const CLIENTS: u32 = 3;
+
+    fn some() -> Requests {
         Requests {
-            clients: 3,
             servers: 2,
             count: 50,
             arrivals: Arrivals::Closed { outstanding: 4 },
             reads: 0.5,
-            sizes: Sizes::fixed(10_000),
             header: 64,
             stripe: Some(4_096),
             skew: 0.0,
@@ -196,12 +193,12 @@ mod tests {
     }
 
     fn played(requests: &Requests) -> Vec<(HostId, HostId, u64)> {
-        let ranks = requests.clients + requests.servers;
+        let ranks = CLIENTS + requests.servers;
         let places: Vec<HostId> = (0..ranks).map(HostId).collect();
         let recipe = |kind, ranks, bytes, _: Option<&Arc<[u64]>>| {
             Ok(crate::algorithms::Recipe::new(kind, ranks, bytes))
         };
-        let trace = requests.trace().unwrap();
+        let trace = requests.trace(CLIENTS, &Sizes::fixed(10_000)).unwrap();
         let mut workload = trace.tasks(ranks, &places, Costs::default(), recipe).unwrap();
         play(&mut workload).iter().map(|sent| (sent.src, sent.dst, sent.bytes)).collect()
     }
@@ -236,6 +233,7 @@ mod tests {
     #[test]
     fn too_many_are_refused() {
         let requests = Requests { count: 10_000_000, ..some() };
-        assert!(requests.trace().unwrap_err().contains("ask for fewer `requests`"));
+        let error = requests.trace(CLIENTS, &Sizes::fixed(1)).unwrap_err();
+        assert!(error.contains("ask for fewer `requests`"));
     }
 }

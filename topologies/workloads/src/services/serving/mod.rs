@@ -31,7 +31,7 @@ const SMALL: u64 = 64;
 const PROMPT_TOKEN: u64 = 4;
 
 /// Serving, as asked for. Ranks are first the router, then prefill instances, then decode instances.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Serving {
     /// Instances that compute prompts, and accelerators of each.
     pub prefill: (u32, u32),
@@ -41,10 +41,6 @@ pub struct Serving {
     pub requests: u32,
     /// Requests a second.
     pub rate: f64,
-    /// Tokens of prompts.
-    pub prompts: Sizes,
-    /// Tokens of answers.
-    pub answers: Sizes,
     /// Time and bytes of an instance.
     pub costs: Costs,
     /// Decides about all draws.
@@ -135,16 +131,21 @@ struct Decode {
 }
 
 impl Serving {
-    /// The programs of ranks on `places`, for a fabric of `hosts`.
+    /// The programs of ranks on `places`, for a fabric of `hosts`; prompts and answers have so many tokens.
     ///
     /// # Errors
     /// When messages cannot be numbered.
-    pub fn programs(&self, hosts: u32, places: &[HostId]) -> Result<Workload, String> {
+    pub fn programs(
+        &self,
+        hosts: u32,
+        places: &[HostId],
+        (prompts, answers): (&Sizes, &Sizes),
+    ) -> Result<Workload, String> {
         let mut draws = Draws::new(self.seed, 0);
         let times = draws.arrivals(self.rate, self.requests);
         let mut tokens = |sizes: &Sizes| sizes.at(draws.share()).clamp(1, 1 << 24) as u32;
         let request = |at| {
-            let (prompt, answer) = (tokens(&self.prompts), tokens(&self.answers));
+            let (prompt, answer) = (tokens(prompts), tokens(answers));
             Request { at, prompt, answer }
         };
         let requests: Arc<[Request]> = times.into_iter().map(request).collect();
@@ -416,8 +417,6 @@ mod tests {
             decode: (3, 2),
             requests: 40,
             rate: 1e4,
-            prompts: Sizes::fixed(1_000),
-            answers: Sizes::fixed(11),
             costs: Costs {
                 key_value_bytes: 1_024,
                 prompt_token: Span::from_nanos(100),
@@ -434,7 +433,9 @@ mod tests {
 
     fn reports(serving: &Serving) -> (Vec<Mark>, Vec<crate::driver::Sent>, u64) {
         let places: Vec<HostId> = (0..serving.ranks()).map(HostId).collect();
-        let mut workload = serving.programs(serving.ranks(), &places).unwrap();
+        let mut workload = serving
+            .programs(serving.ranks(), &places, (&Sizes::fixed(1_000), &Sizes::fixed(11)))
+            .unwrap();
         let sent = play(&mut workload);
         let marks = workload.programs.iter().filter_map(Program::report);
         (marks.flat_map(|report| report.marks).collect(), sent, workload.messages)
@@ -444,7 +445,8 @@ mod tests {
     #[test]
     fn messages_say_what_they_say() {
         let places: Vec<HostId> = (0..15).map(HostId).collect();
-        let workload = serving().programs(15, &places).unwrap();
+        let workload =
+            serving().programs(15, &places, (&Sizes::fixed(1_000), &Sizes::fixed(11))).unwrap();
         let AnyProgram::Serving(server) = &workload.programs[0] else { panic!("a server") };
         let shared = &server.shared;
         for says in [
