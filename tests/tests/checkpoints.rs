@@ -110,7 +110,17 @@ fn a_run_taken_up_again_and_again_is_the_same_run() {
     let domains = "hosts = 32\nscale_up = { domain = 8, rate = \"1600 Gb/s\" }";
     let tree = "kind = \"all-reduce\"\nbytes = \"256 KB\"\nalgorithm = \"double-tree\"\nchunks = 4\n\
         reduce_rate = \"800 Gb/s\"\nstep_overhead = \"500 ns\"\n";
+    let jobs = "kind = \"jobs\"\njobs = [{ kind = \"key-value\", ranks = 12, servers = 2, requests = 30 }, \
+        { kind = \"agents\", ranks = 12, servers = 8, tasks = 2, start = \"2 us\" }, { kind = \"incast-bursts\", \
+        everywhere = true, bytes = 9000, interval = \"4 us\", duration = \"20 us\", senders = 4 }]\n";
+    let serving = "kind = \"serving\"\nprefill_ranks = 4\ndecode_ranks = 4\nrequests = 12\nprompt = 200\nanswer = 4\n\
+        rate = 20000\nkey_value_bytes = 4096\niteration = \"20 us\"\n";
+    let training = "kind = \"training\"\nlayers = 4\nhidden = 256\nfeed_forward = 512\nheads = 4\nkey_value_heads = 4\n\
+        vocabulary = 64\nsequence = 64\ntensor_parallel = 2\npipeline_parallel = 2\nwithin_domain = \"formula\"\n";
     let cases = [
+        (plain, String::new(), jobs),
+        (plain, String::new(), serving),
+        (domains, String::new(), training),
         (plain, String::new(), exchange),
         (plain, transport(&format!("congestion = \"rccc\"{capture}")), incast),
         (plain, transport("congestion = \"dctcp\"\npdc_scope = \"message\""), exchange),

@@ -84,6 +84,15 @@ fn job(section: &Section<'_>, item: &Item, seed: u64) -> Result<Job, UserError> 
     let start = section.span("start")?.unwrap_or(Span::ZERO);
     let everywhere = section.truth("everywhere")?.unwrap_or(false);
     let count = crate::scenario::sections::hosts(section, "ranks")?;
+    for key in ["placement", "stride"] {
+        if let Some(item) = section.get(key) {
+            return Err(section.wrong(
+                key,
+                item,
+                "nothing here: `workload.placement` is of all jobs",
+            ));
+        }
+    }
     let workload = workload(section, item, seed)?;
     let own = match &workload.kind {
         WorkloadKind::Jobs(_) => {
