@@ -3,6 +3,7 @@
 //! For collectives within a domain of a scale-up network, which nothing else disturbs: their ranks meet at a barrier, whose
 //! messages are sent, and then all wait as long as the formula says.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fabric::units::Span;
@@ -33,15 +34,19 @@ impl Trace {
                     bytes: 1,
                     members: Arc::clone(members),
                     root: 0,
-                    name: name.clone(),
+                    name: "meeting".into(),
                     matrix: None,
                 };
-                let barrier = nodes.len() as u32;
+                let label = if name.is_empty() { kind.name() } else { name.as_ref() };
+                let name = Cow::Owned(format!("{label} (formula)"));
+                let start = nodes.len() as u32;
                 let node = &mut nodes[place];
-                let after = std::mem::replace(&mut node.after, vec![barrier]);
+                let after = std::mem::replace(&mut node.after, vec![start + 1]);
                 let after_begin = std::mem::take(&mut node.after_begin);
                 node.action = Action::Elapse(time);
-                nodes.push(Node { action: meeting, after, after_begin });
+                nodes.push(Node { action: Action::Join, after, after_begin });
+                nodes.push(Node::new(meeting, vec![start]));
+                nodes.push(Node::new(Action::Mark { since: start, name }, vec![place as u32]));
             }
         }
     }
@@ -75,10 +80,15 @@ mod tests {
         };
         trace.by_formula(|members| members.len() == 2, time);
         for nodes in &trace.ranks {
-            assert_eq!(nodes[0], Node::new(Action::Elapse(Span(200)), vec![2]));
+            assert_eq!(nodes[0], Node::new(Action::Elapse(Span(200)), vec![3]));
             assert!(matches!(nodes[1].action, Action::Collective { kind: Kind::AllReduce, .. }));
-            assert!(matches!(nodes[2].action, Action::Collective { kind: Kind::Barrier, .. }));
-            assert_eq!((nodes[1].after.as_slice(), nodes[2].after.len()), ([0].as_slice(), 0));
+            assert!(matches!(nodes[3].action, Action::Collective { kind: Kind::Barrier, .. }));
+            assert_eq!(
+                (nodes[1].after.as_slice(), nodes[3].after.as_slice()),
+                (&[0][..], &[2][..])
+            );
+            let name = "sum (formula)".into();
+            assert_eq!(nodes[4], Node::new(Action::Mark { since: 2, name }, vec![0]));
         }
     }
 }
