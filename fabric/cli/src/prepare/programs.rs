@@ -17,12 +17,11 @@ use workloads::traces::simai::{self, Groups};
 use workloads::traces::{Action, Trace, aicb, chakra, csv as table, goal, msccl};
 use workloads::training::Training;
 use workloads::training::experts::Skew;
-use workloads::training::layout::Layout;
 
 use crate::error::{Source, UserError};
 use crate::forecast::Traffic;
 use crate::prepare::collective::costs;
-use crate::prepare::{Files, Prepared, flow_sizes};
+use crate::prepare::{Files, Prepared, flow_sizes, wrong};
 use crate::scenario::model::{
     File, ProgramOptions, ProgramSource, Ranks, TraceFile, TrainingOptions, Variant, Ways,
     Workload, WorkloadKind,
@@ -70,10 +69,7 @@ fn generate(
     sizes: &BTreeMap<PathBuf, Sizes>,
     hosts: u32,
 ) -> Result<Read, UserError> {
-    let wrong = |message: String| match &workload.origin {
-        Some(origin) => UserError::at(origin, message),
-        None => UserError::new(message),
-    };
+    let wrong = |message: String| wrong(workload, message);
     let ranks = options.ranks.count.unwrap_or(hosts);
     let clients = |servers: u32| match ranks.checked_sub(servers) {
         Some(clients) if clients > 0 => Ok(clients),
@@ -110,37 +106,15 @@ fn training(
     files: &Files,
     wrong: &impl Fn(String) -> UserError,
 ) -> Result<Training, UserError> {
-    let layout = Layout::of(ranks, options.degrees).map_err(wrong)?;
-    let skew = match &options.shares {
-        Some(file) => {
-            let source = files.read(file)?;
-            Skew::parse(&source.text).map_err(|error| {
-                UserError::in_text(&source, error.line, error.column, &error.message)
-            })?
-        }
-        None if options.skew > 0.0 => Skew::Zipf(options.skew),
-        None => Skew::Even,
-    };
-    Ok(Training {
-        model: options.model,
-        layout,
-        sequence_parallel: options.sequence_parallel.unwrap_or(layout.tensor > 1),
-        micro_batches: options.micro_batches,
-        micro_batch: options.micro_batch,
-        chunks: options.virtual_stages,
-        zero: options.zero,
-        overlap: options.overlap,
-        recompute: options.recompute,
-        gradient_bytes: options.gradient_bytes,
-        iterations: options.iterations,
-        peak: options.peak,
-        efficiency: options.efficiency,
-        skew,
-        stragglers: options.stragglers.clone(),
-        straggler_factor: options.straggler_factor,
-        jitter: options.jitter,
-        seed: options.seed,
-    })
+    let mut training = options.training.clone();
+    training.layout = training.layout.over(ranks).map_err(wrong)?;
+    if let Some(file) = &options.shares {
+        let source = files.read(file)?;
+        training.skew = Skew::parse(&source.text).map_err(|error| {
+            UserError::in_text(&source, error.line, error.column, &error.message)
+        })?;
+    }
+    Ok(training)
 }
 
 /// The trace of a file alone, without a fabric; `ranks` where it does not say how many.

@@ -6,8 +6,10 @@ use workloads::services::Arrivals;
 use workloads::services::agents::Agents;
 use workloads::services::requests::Requests;
 use workloads::services::serving::{Costs as ServingCosts, Serving};
-use workloads::training::Zero;
+use workloads::training::experts::Skew;
+use workloads::training::layout::Layout;
 use workloads::training::model::{Experts, MODELS, Model};
+use workloads::training::{Training, Zero};
 
 use crate::error::UserError;
 use crate::scenario::model::{CollectiveCosts, File, FlowSizes, Ranks};
@@ -83,44 +85,10 @@ pub struct Ways {
 /// Training, as asked for.
 #[derive(Clone, Debug)]
 pub struct TrainingOptions {
-    /// The model.
-    pub model: Model,
-    /// Degrees of parallelism: tensor, context, pipeline, expert.
-    pub degrees: (u32, u32, u32, u32),
-    /// Tensor-parallel ranks share tokens between matrices; `None`: if there are several.
-    pub sequence_parallel: Option<bool>,
-    /// Micro-batches of an iteration.
-    pub micro_batches: u32,
-    /// Sequences of each.
-    pub micro_batch: u32,
-    /// Chunks of layers a stage.
-    pub virtual_stages: u32,
-    /// What is spread over replicas.
-    pub zero: Zero,
-    /// Gradients and parameters are communicated behind computing.
-    pub overlap: bool,
-    /// Activations are computed again.
-    pub recompute: bool,
-    /// Bytes of a gradient.
-    pub gradient_bytes: u64,
-    /// Iterations.
-    pub iterations: u32,
-    /// Operations a second.
-    pub peak: f64,
-    /// Share of it that computing gets.
-    pub efficiency: f64,
-    /// Zipf's exponent of experts' popularity.
-    pub skew: f64,
+    /// All but what depends on files and on the number of ranks, for one replica.
+    pub training: Training,
     /// Shares of experts.
     pub shares: Option<File>,
-    /// Ranks that compute more slowly.
-    pub stragglers: Vec<u32>,
-    /// How many times longer they take.
-    pub straggler_factor: f64,
-    /// Pieces of computing take up to this share longer or shorter.
-    pub jitter: f64,
-    /// Decides about jitter and popularity.
-    pub seed: u64,
 }
 
 /// Serving, as asked for.
@@ -196,16 +164,17 @@ pub(super) fn pipeline(section: &Section<'_>, bytes: u64) -> Result<ProgramOptio
 /// Iterations of a model.
 pub(super) fn training(section: &Section<'_>, run: u64) -> Result<ProgramOptions, UserError> {
     let degree = |key| Ok::<_, UserError>(small(section, key, MANY)?.unwrap_or(1));
-    let degrees = (
-        degree("tensor_parallel")?,
-        degree("context_parallel")?,
-        degree("pipeline_parallel")?,
-        degree("expert_parallel")?,
-    );
-    let stages = [("0", Zero::Off), ("1", Zero::One), ("2", Zero::Two), ("3", Zero::Three)];
-    let zero = section.count("zero", 0, 3)?.map_or(Zero::One, |stage| stages[stage as usize].1);
+    let layout = Layout {
+        tensor: degree("tensor_parallel")?,
+        context: degree("context_parallel")?,
+        data: 1,
+        pipeline: degree("pipeline_parallel")?,
+        expert: degree("expert_parallel")?,
+    };
+    let stages = [Zero::Off, Zero::One, Zero::Two, Zero::Three];
+    let zero = section.count("zero", 0, 3)?.map_or(Zero::One, |stage| stages[stage as usize]);
     let schedule = section.word("schedule", &[("1f1b", false), ("interleaved", true)])?;
-    let virtual_stages = match schedule.unwrap_or(false) {
+    let chunks = match schedule.unwrap_or(false) {
         true => section.count("virtual_stages", 2, 64)?.unwrap_or(2) as u32,
         false => 1,
     };
@@ -215,13 +184,14 @@ pub(super) fn training(section: &Section<'_>, run: u64) -> Result<ProgramOptions
         Some(_) => Some(file(section)?),
         None => None,
     };
-    let source = ProgramSource::Training(Box::new(TrainingOptions {
+    let skew = section.number("skew")?.unwrap_or(0.0).min(8.0);
+    let training = Training {
         model: model(section)?,
-        degrees,
-        sequence_parallel: section.truth("sequence_parallel")?,
-        micro_batches: small(section, "micro_batches", 65_536)?.unwrap_or(2 * degrees.2),
+        layout,
+        sequence_parallel: section.truth("sequence_parallel")?.unwrap_or(layout.tensor > 1),
+        micro_batches: small(section, "micro_batches", 65_536)?.unwrap_or(2 * layout.pipeline),
         micro_batch: small(section, "micro_batch", 65_536)?.unwrap_or(1),
-        virtual_stages,
+        chunks,
         zero,
         overlap: section.truth("overlap")?.unwrap_or(true),
         recompute: section.truth("recompute")?.unwrap_or(false),
@@ -229,13 +199,13 @@ pub(super) fn training(section: &Section<'_>, run: u64) -> Result<ProgramOptions
         iterations: small(section, "iterations", 1_024)?.unwrap_or(1),
         peak: peak.or(named).unwrap_or(ACCELERATORS[1].1),
         efficiency: section.ratio("efficiency", 1.0)?.map_or(0.6, |ratio| ratio.as_f64()),
-        skew: section.number("skew")?.unwrap_or(0.0).min(8.0),
-        shares,
+        skew: if skew > 0.0 { Skew::Zipf(skew) } else { Skew::Even },
         stragglers: list(section, "stragglers")?,
         straggler_factor: section.number("straggler_factor")?.unwrap_or(1.5).max(1e-3),
         jitter: section.ratio("jitter", 1.0)?.map_or(0.0, |ratio| ratio.as_f64()),
         seed: seed(section, run)?,
-    }));
+    };
+    let source = ProgramSource::Training(Box::new(TrainingOptions { training, shares }));
     Ok(ProgramOptions { source, ways: ways(section)?, ranks: ranks(section)? })
 }
 

@@ -44,14 +44,12 @@ impl Group {
 }
 
 impl Layout {
-    /// The layout of `ranks` with all others' degrees given.
+    /// The same over so many ranks: with as many replicas as they make.
     ///
     /// # Errors
     /// When they do not fit.
-    pub fn of(
-        ranks: u32,
-        (tensor, context, pipeline, expert): (u32, u32, u32, u32),
-    ) -> Result<Layout, String> {
+    pub fn over(self, ranks: u32) -> Result<Layout, String> {
+        let Layout { tensor, context, pipeline, expert, .. } = self;
         let model = u64::from(tensor) * u64::from(context) * u64::from(pipeline);
         if u64::from(ranks) < model || !u64::from(ranks).is_multiple_of(model) {
             return Err(format!(
@@ -60,7 +58,7 @@ impl Layout {
             ));
         }
         let data = ranks / model as u32;
-        let layout = Layout { tensor, context, data, pipeline, expert };
+        let layout = Layout { data, ..self };
         if !layout.stage().is_multiple_of(expert) {
             return Err(format!(
                 "a stage has {} ranks, which are no whole groups of {expert} expert-parallel ones",
@@ -119,13 +117,21 @@ impl Groups {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Of ranks with these degrees: tensor, context, pipeline, expert.
+    pub(crate) fn layout(
+        ranks: u32,
+        (tensor, context, pipeline, expert): (u32, u32, u32, u32),
+    ) -> Result<Layout, String> {
+        Layout { tensor, context, data: 1, pipeline, expert }.over(ranks)
+    }
 
     /// Each rank is in its own groups, which all of their members see alike, and groups of a kind cover all ranks.
     #[test]
     fn groups_are_the_same_for_all_members() {
-        let layout = Layout::of(96, (2, 2, 3, 4)).unwrap();
+        let layout = layout(96, (2, 2, 3, 4)).unwrap();
         assert_eq!((layout.data, layout.ranks()), (8, 96));
         for group in Group::ALL {
             for rank in 0..96 {
@@ -145,9 +151,9 @@ mod tests {
     /// What does not fit is refused.
     #[test]
     fn what_does_not_fit_is_refused() {
-        let error = Layout::of(96, (8, 1, 5, 1)).unwrap_err();
+        let error = layout(96, (8, 1, 5, 1)).unwrap_err();
         assert!(error.starts_with("96 ranks are no whole replicas of 8"), "{error}");
-        let error = Layout::of(96, (8, 1, 3, 5)).unwrap_err();
+        let error = layout(96, (8, 1, 3, 5)).unwrap_err();
         assert!(error.starts_with("a stage has 32 ranks"), "{error}");
     }
 }

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn ranks_share_the_operations() {
         for layout in [(1, 1, 1, 1), (4, 1, 1, 1), (2, 2, 2, 1), (1, 1, 4, 1)] {
-            let layout = Layout::of(16, layout).unwrap();
+            let layout = layout::tests::layout(16, layout).unwrap();
             let training = some(layout);
             let ideal = training.ideal().0 as f64 * 16.0 / training.efficiency;
             let ratio = computing(&training) / ideal;
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn some_ranks_compute_longer() {
         let experts = Experts { count: 8, top: 2, feed_forward: 1_024, shared: 0 };
-        let even = some(Layout::of(8, (1, 1, 1, 8)).unwrap());
+        let even = some(layout::tests::layout(8, (1, 1, 1, 8)).unwrap());
         let even = Training { model: Model { experts: Some(experts), ..even.model }, ..even };
         let skewed = Training { skew: Skew::Zipf(1.0), ..even.clone() };
         let ratio = computing(&skewed) / computing(&even);
@@ -272,7 +272,7 @@ mod tests {
     /// What is communicated is what ZeRO's paper and tensor parallelism say.
     #[test]
     fn volumes_are_those_of_the_papers() {
-        let training = some(Layout::of(16, (2, 1, 1, 1)).unwrap());
+        let training = some(layout::tests::layout(16, (2, 1, 1, 1)).unwrap());
         let Model { layers, hidden, vocabulary, sequence, .. } = training.model;
         let layer = training.model.attention_parameters() + training.model.dense_parameters();
         let layers = u64::from(layers);
@@ -297,7 +297,7 @@ mod tests {
     /// What does not fit together is refused in a sentence.
     #[test]
     fn what_does_not_fit_is_refused() {
-        let training = some(Layout::of(16, (4, 1, 2, 1)).unwrap());
+        let training = some(layout::tests::layout(16, (4, 1, 2, 1)).unwrap());
         let experts = Some(Experts { count: 6, top: 2, feed_forward: 64, shared: 0 });
         let with = |change: &dyn Fn(&mut Training)| {
             let mut training = training.clone();
@@ -332,7 +332,7 @@ mod tests {
         ) {
             let expert = if moe { 1 << expert } else { 1 };
             let layout = (1 << tensor, 1 << context, 1 << pipeline, expert);
-            let Ok(layout) = Layout::of(32, layout) else { return Ok(()) };
+            let Ok(layout) = layout::tests::layout(32, layout) else { return Ok(()) };
             let chunks = if pipeline == 0 { 1 } else { chunks };
             let training = some(layout);
             let experts = Experts { count: 8, top: 2, feed_forward: 64, shared: 0 };
