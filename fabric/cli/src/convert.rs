@@ -38,7 +38,9 @@ enum Content {
 /// What the user has to mend.
 pub fn convert(arguments: &Convert) -> Result<ExitCode, UserError> {
     let form = form(arguments)?;
-    let content = match arguments.input.extension().is_some_and(|extension| extension == "toml") {
+    let is_scenario = arguments.input.extension().is_some_and(|extension| extension == "toml");
+    concerns(arguments, is_scenario)?;
+    let content = match is_scenario {
         true => of_scenario(arguments)?,
         false => of_file(arguments)?,
     };
@@ -63,6 +65,19 @@ pub fn convert(arguments: &Convert) -> Result<ExitCode, UserError> {
     std::fs::write(output, text)
         .map_err(|error| UserError::new(format!("cannot write {}: {error}", output.display())))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Options that mean nothing for this kind of input are refused.
+fn concerns(arguments: &Convert, is_scenario: bool) -> Result<(), UserError> {
+    let Convert { ranks, bytes, variant, sets, .. } = arguments;
+    let (idle, of) = match is_scenario {
+        true => ([("--ranks", ranks.is_some()), ("--bytes", bytes.is_some())], "a scenario"),
+        false => ([("--variant", variant.is_some()), ("--set", !sets.is_empty())], "a file"),
+    };
+    match idle.iter().find(|(_, said)| *said) {
+        None => Ok(()),
+        Some((name, _)) => Err(UserError::new(format!("`{name}` has no meaning for {of}"))),
+    }
 }
 
 /// The form asked for, or that of the output's name.
@@ -140,13 +155,7 @@ fn program(prepared: Prepared, workload: &Workload, options: &ProgramOptions) ->
 }
 
 fn how(prepared: Prepared, ways: Ways) -> How {
-    Box::new(move |kind, ranks, bytes, matrix| {
-        let recipe = prepared.way(&ways, kind, ranks, bytes);
-        match matrix {
-            Some(_) => Recipe { matrix: matrix.cloned(), ..Recipe::new(kind, ranks, bytes) },
-            None => recipe,
-        }
-    })
+    Box::new(move |kind, ranks, bytes, matrix| prepared.way(&ways, kind, ranks, bytes, matrix))
 }
 
 /// A collective alone as a program.

@@ -200,7 +200,7 @@ impl Prepared {
         let count = places.len() as u32;
         let wrong = |message: String| wrong(workload, message);
         self.serves(workload).map_err(&wrong)?;
-        rails::reaches(self, &workload.kind).map_err(&wrong)?;
+        rails::reaches(self, &workload.kind, places).map_err(&wrong)?;
         match &workload.kind {
             WorkloadKind::Collective(options) => self.collective(options, places).map_err(wrong),
             WorkloadKind::Program(options) => {

@@ -78,7 +78,7 @@ fn generate(
         ))),
     };
     match &options.source {
-        ProgramSource::Trace(trace) => read(trace, options.ranks, files, hosts),
+        ProgramSource::Trace(trace) => read(trace, options.ranks, files, Some(hosts)),
         ProgramSource::Training(options) => {
             let training = training(options, ranks, files, &wrong)?;
             let trace = training.trace().map_err(wrong)?;
@@ -127,20 +127,19 @@ pub(crate) fn read_file(
     files: &Files,
 ) -> Result<Trace, UserError> {
     let seats = Ranks { count: ranks, placement: Placement::Packed };
-    let name = options.file.path.to_string_lossy().into_owned();
-    let one = name.ends_with(".et") || name.ends_with(".json");
-    if one && !name.contains('*') && ranks.is_none() {
-        let error = UserError::new(format!("{name} is the trace of one rank; how many are there?"));
-        let help = "say `--ranks N`, or name a file for each rank with `*` for its number";
-        return Err(error.help(help));
-    }
-    Ok(read(options, seats, files, MOST_RANKS)?.trace)
+    Ok(read(options, seats, files, None)?.trace)
 }
 
-/// Most ranks of a file that is read without a fabric.
-const MOST_RANKS: u32 = 1 << 24;
+/// What to say where neither a file, nor a fabric, nor the user says how many ranks there are.
+const HOW_MANY: &str = "the file does not say how many ranks there are; `--ranks N` does";
 
-fn read(options: &TraceFile, seats: Ranks, files: &Files, hosts: u32) -> Result<Read, UserError> {
+/// Reads a file; without `hosts` there is no fabric yet.
+fn read(
+    options: &TraceFile,
+    seats: Ranks,
+    files: &Files,
+    hosts: Option<u32>,
+) -> Result<Read, UserError> {
     let file = &options.file;
     let wrong = |message: String| UserError::at(&file.origin, message);
     let name = file.path.to_string_lossy().into_owned();
@@ -149,7 +148,7 @@ fn read(options: &TraceFile, seats: Ranks, files: &Files, hosts: u32) -> Result<
     }
     let plain = |trace| Ok(Read::plain(trace));
     if name.ends_with(".et") || name.ends_with(".json") {
-        let ranks = seats.count.unwrap_or(hosts);
+        let ranks = seats.count.or(hosts).ok_or_else(|| wrong(HOW_MANY.to_owned()))?;
         let one = chakra_file(&file.path, file, ranks)?;
         return plain(Trace { ranks: vec![one], is_service: false }.spread(ranks).map_err(wrong)?);
     }
@@ -203,7 +202,7 @@ fn simai_file(
     options: &TraceFile,
     seats: Ranks,
     source: &Source,
-    hosts: u32,
+    hosts: Option<u32>,
 ) -> Result<Read, Wrong> {
     let iteration = simai::parse(&source.text).map_err(Wrong::Text)?;
     let ranks = fitting(seats.count.or(iteration.ranks), hosts).map_err(Wrong::Whole)?;
@@ -217,12 +216,13 @@ fn simai_file(
 }
 
 /// The ranks that a file is made for, or that are asked for: all hosts where nothing says.
-fn fitting(ranks: Option<u32>, hosts: u32) -> Result<u32, String> {
-    match ranks.unwrap_or(hosts) {
-        ranks if ranks > hosts => Err(format!(
+fn fitting(ranks: Option<u32>, hosts: Option<u32>) -> Result<u32, String> {
+    let ranks = ranks.or(hosts).ok_or(HOW_MANY)?;
+    match hosts {
+        Some(hosts) if ranks > hosts => Err(format!(
             "the file is made for {ranks} ranks, the fabric has {hosts} hosts; `ranks` says how many take part"
         )),
-        ranks => Ok(ranks),
+        _ => Ok(ranks),
     }
 }
 
@@ -260,7 +260,14 @@ impl Prepared {
     }
 
     /// How a collective of a program is done.
-    pub(crate) fn way(&self, ways: &Ways, kind: Kind, ranks: u32, bytes: u64) -> Recipe {
+    pub(crate) fn way(
+        &self,
+        ways: &Ways,
+        kind: Kind,
+        ranks: u32,
+        bytes: u64,
+        matrix: Option<&Arc<[u64]>>,
+    ) -> Recipe {
         let mut recipe = Recipe {
             channels: ways.channels,
             chunks: ways.chunks,
@@ -283,7 +290,7 @@ impl Prepared {
         if recipe.check().is_err() {
             recipe.bytes = recipe.bytes.max(u64::from(recipe.blocks()));
         }
-        recipe
+        Recipe { matrix: matrix.cloned(), ..recipe }
     }
 
     /// The programs of ranks on `places`.
@@ -295,12 +302,7 @@ impl Prepared {
     ) -> Result<Built, String> {
         let read = &self.programs[&workload.number];
         let recipe = |kind, ranks, bytes, matrix: Option<&Arc<[u64]>>| {
-            let matrix = matrix.cloned();
-            Ok(match matrix {
-                // Only what is sent by a table takes one.
-                Some(_) => Recipe { matrix, ..Recipe::new(kind, ranks, bytes) },
-                None => self.way(ways, kind, ranks, bytes),
-            })
+            Ok(self.way(ways, kind, ranks, bytes, matrix))
         };
         let hosts = self.graph.hosts;
         let mut programs = match self.by_formula(ways, &read.trace, places)? {
@@ -338,8 +340,7 @@ impl Prepared {
         };
         let mut trace = trace.clone();
         trace.by_formula(is_near, |kind, members, bytes, matrix| {
-            let recipe = self.way(ways, kind, members.len() as u32, bytes);
-            let recipe = Recipe { matrix: matrix.cloned(), ..recipe };
+            let recipe = self.way(ways, kind, members.len() as u32, bytes, matrix);
             // The barrier has taken a latency for each of its rounds.
             let rounds = f64::from(recipe.ranks.next_power_of_two().ilog2());
             let time = choice::time(&recipe, &network)? - rounds * network.latency;
@@ -367,7 +368,7 @@ impl Prepared {
         }
         for ((kind, ranks, size), ranks_entered) in entered {
             let (count, sent) = *counts.entry((kind, ranks, size)).or_insert_with(|| {
-                let recipe = self.way(ways, kind, ranks, size);
+                let recipe = self.way(ways, kind, ranks, size, None);
                 (choice::messages(&recipe), choice::bytes_sent(&recipe))
             });
             messages += count * ranks_entered / u64::from(ranks);

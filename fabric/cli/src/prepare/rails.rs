@@ -33,14 +33,21 @@ pub(crate) fn ways(graph: &Graph) -> Option<impl Fn(HostId, HostId) -> bool> {
 ///
 /// # Errors
 /// A sentence that says which has none, and what would have.
-pub(super) fn reaches(prepared: &Prepared, workload: &WorkloadKind) -> Result<(), String> {
+pub(super) fn reaches(
+    prepared: &Prepared,
+    workload: &WorkloadKind,
+    places: &[HostId],
+) -> Result<(), String> {
     let graph = &prepared.graph;
     let Some(rails) = rails_alone(graph).filter(|rails| *rails > 1) else { return Ok(()) };
     let joins = |a: HostId, b: HostId| joins(graph, rails, a, b);
     match workload {
         WorkloadKind::Matrix(file) => {
             let flows = &prepared.matrices[&file.path].connections;
-            match flows.iter().find(|flow| !joins(flow.src, flow.dst)) {
+            match flows.iter().find(|flow| {
+                let at = |host: HostId| places.get(host.index()).copied().unwrap_or(host);
+                !joins(at(flow.src), at(flow.dst))
+            }) {
                 None => Ok(()),
                 Some(flow) => Err(format!(
                     "hosts {} and {} are on different rails, which nothing joins outside of a domain",
@@ -51,7 +58,8 @@ pub(super) fn reaches(prepared: &Prepared, workload: &WorkloadKind) -> Result<()
         WorkloadKind::Collective(options)
             if options.algorithm == Some(Algorithm::Hierarchical)
                 && options.domain.or(prepared.domain) == Some(rails)
-                && graph.scale_up.is_some_and(|scale_up| scale_up.domain == rails) =>
+                && graph.scale_up.is_some_and(|scale_up| scale_up.domain == rails)
+                && places.iter().zip(0u32..).all(|(host, rank)| host.0 % rails == rank % rails) =>
         {
             Ok(())
         }

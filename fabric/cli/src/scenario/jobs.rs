@@ -93,6 +93,9 @@ fn job(section: &Section<'_>, item: &Item, seed: u64) -> Result<Job, UserError> 
             ));
         }
     }
+    if let (true, Some(_), Some(item)) = (everywhere, count, section.get("ranks")) {
+        return Err(section.wrong("ranks", item, "nothing beside `everywhere`, which gives all"));
+    }
     let workload = workload(section, item, seed)?;
     let own = match &workload.kind {
         WorkloadKind::Jobs(_) => {

@@ -12,8 +12,8 @@ use workloads::training::model::{Experts, MODELS, Model};
 use workloads::training::{Training, Zero};
 
 use crate::error::UserError;
-use crate::scenario::model::{CollectiveCosts, File, FlowSizes, Ranks};
-use crate::scenario::sections::{MANY, file, hosts};
+use crate::scenario::model::{CollectiveCosts, File, FlowSizes, Protocol, Ranks};
+use crate::scenario::sections::{MANY, file};
 use crate::scenario::tree::{Item, Section, Value};
 use crate::scenario::workload::{costs, ranks, sizes};
 
@@ -151,6 +151,35 @@ fn ways(section: &Section<'_>) -> Result<Ways, UserError> {
     })
 }
 
+impl Ways {
+    /// Of programs without collectives to choose for.
+    fn usual() -> Ways {
+        let costs =
+            CollectiveCosts { protocol: Protocol::Simple, reduce_rate: None, step_overhead: None };
+        Ways { algorithm: None, channels: 1, chunks: 1, domain: None, by_formula: false, costs }
+    }
+}
+
+/// A number above 0 and up to `most`.
+fn positive(section: &Section<'_>, key: &'static str, most: f64) -> Result<Option<f64>, UserError> {
+    match (section.number(key)?, section.get(key)) {
+        (Some(number), Some(item)) if number <= 0.0 || number > most => {
+            Err(section.wrong(key, item, &format!("more than 0 and at most {most}")))
+        }
+        (number, _) => Ok(number),
+    }
+}
+
+/// Zipf's exponent.
+fn exponent(section: &Section<'_>, usual: f64) -> Result<f64, UserError> {
+    match (section.number("skew")?, section.get("skew")) {
+        (Some(skew), Some(item)) if skew > 8.0 => {
+            Err(section.wrong("skew", item, "a number from 0 to 8"))
+        }
+        (skew, _) => Ok(skew.unwrap_or(usual)),
+    }
+}
+
 /// A line of ranks.
 pub(super) fn pipeline(section: &Section<'_>, bytes: u64) -> Result<ProgramOptions, UserError> {
     let source = ProgramSource::Pipeline {
@@ -158,7 +187,7 @@ pub(super) fn pipeline(section: &Section<'_>, bytes: u64) -> Result<ProgramOptio
         bytes,
         stage_time: section.span("stage_time")?.unwrap_or(Span::ZERO),
     };
-    Ok(ProgramOptions { source, ways: ways(section)?, ranks: ranks(section)? })
+    Ok(ProgramOptions { source, ways: Ways::usual(), ranks: ranks(section)? })
 }
 
 /// Iterations of a model.
@@ -179,12 +208,12 @@ pub(super) fn training(section: &Section<'_>, run: u64) -> Result<ProgramOptions
         false => 1,
     };
     let named = section.word("accelerator", &ACCELERATORS)?;
-    let peak = section.number("tflops")?.map(|tera| tera * 1e12).filter(|peak| *peak > 0.0);
+    let peak = positive(section, "tflops", 1e9)?.map(|tera| tera * 1e12);
     let shares = match section.get("file") {
         Some(_) => Some(file(section)?),
         None => None,
     };
-    let skew = section.number("skew")?.unwrap_or(0.0).min(8.0);
+    let skew = exponent(section, 0.0)?;
     let training = Training {
         model: model(section)?,
         layout,
@@ -201,7 +230,7 @@ pub(super) fn training(section: &Section<'_>, run: u64) -> Result<ProgramOptions
         efficiency: section.ratio("efficiency", 1.0)?.map_or(0.6, |ratio| ratio.as_f64()),
         skew: if skew > 0.0 { Skew::Zipf(skew) } else { Skew::Even },
         stragglers: list(section, "stragglers")?,
-        straggler_factor: section.number("straggler_factor")?.unwrap_or(1.5).max(1e-3),
+        straggler_factor: positive(section, "straggler_factor", 1e6)?.unwrap_or(1.5),
         jitter: section.ratio("jitter", 1.0)?.map_or(0.0, |ratio| ratio.as_f64()),
         seed: seed(section, run)?,
     };
@@ -295,7 +324,7 @@ pub(super) fn requests(
         reads,
         header: section.bytes("header")?.unwrap_or(64),
         stripe: section.bytes("stripe")?.or(stripe),
-        skew: section.number("skew")?.unwrap_or(skew).min(8.0),
+        skew: exponent(section, skew)?,
         cores: section.count("cores", 1, 255)?.unwrap_or(16) as u8,
         service_time: section.span("service_time")?.unwrap_or(time),
         service_rate: service_rate.map(|rate| rate.bits_per_second() as f64 / 8.0),
@@ -304,14 +333,14 @@ pub(super) fn requests(
         seed: seed(section, run)?,
     };
     let source = ProgramSource::Requests(requests, sizes(section, bytes)?);
-    Ok(ProgramOptions { source, ways: ways(section)?, ranks: ranks(section)? })
+    Ok(ProgramOptions { source, ways: Ways::usual(), ranks: ranks(section)? })
 }
 
 /// When requests come.
 fn arrivals(section: &Section<'_>, outstanding: u32) -> Result<Arrivals, UserError> {
-    match section.number("rate")? {
-        Some(rate) if rate > 0.0 => Ok(Arrivals::Open { rate }),
-        _ => {
+    match positive(section, "rate", 1e12)? {
+        Some(rate) => Ok(Arrivals::Open { rate }),
+        None => {
             let outstanding = small(section, "outstanding", 65_536)?.unwrap_or(outstanding);
             Ok(Arrivals::Closed { outstanding })
         }
@@ -333,7 +362,7 @@ pub(super) fn agents(section: &Section<'_>, run: u64) -> Result<ProgramOptions, 
         seed: seed(section, run)?,
     };
     let source = ProgramSource::Agents(agents, sizes(section, 16 << 10)?);
-    Ok(ProgramOptions { source, ways: ways(section)?, ranks: ranks(section)? })
+    Ok(ProgramOptions { source, ways: Ways::usual(), ranks: ranks(section)? })
 }
 
 /// Inference with prefill and decoding apart.
@@ -345,7 +374,7 @@ pub(super) fn serving(section: &Section<'_>, run: u64) -> Result<ServingOptions,
         Ok::<_, UserError>(FlowSizes::Fixed(section.count(key, 1, 1 << 24)?.unwrap_or(usual)))
     };
     let time = |key, usual| Ok::<_, UserError>(section.span(key)?.unwrap_or(usual));
-    let rate = section.number("rate")?.filter(|rate| *rate > 0.0).unwrap_or(100.0);
+    let rate = positive(section, "rate", 1e12)?.unwrap_or(100.0);
     let serving = Serving {
         prefill: (count("prefill", 2)?, count("prefill_ranks", 8)?),
         decode: (count("decode", 2)?, count("decode_ranks", 8)?),
@@ -363,11 +392,18 @@ pub(super) fn serving(section: &Section<'_>, run: u64) -> Result<ServingOptions,
         },
         seed: seed(section, run)?,
     };
+    let ranks = ranks(section)?;
+    if let (Some(asked), Some(item)) = (ranks.count, section.get("ranks"))
+        && asked != serving.ranks()
+    {
+        let message = format!("nothing, or {}, which follows from its instances", serving.ranks());
+        return Err(section.wrong("ranks", item, &message));
+    }
     Ok(ServingOptions {
         serving,
         prompts: lengths(section, "prompt_file")?.map_or_else(|| tokens("prompt", 2_048), Ok)?,
         answers: lengths(section, "answer_file")?.map_or_else(|| tokens("answer", 64), Ok)?,
-        ranks: Ranks { count: hosts(section, "ranks")?, ..ranks(section)? },
+        ranks,
     })
 }
 

@@ -285,6 +285,7 @@ pub(super) fn all_keys() -> Vec<String> {
         "number(section, \"",
         "small(section, \"",
         "list(section, \"",
+        "positive(section, \"",
         "lengths(section, \"",
         "degree(\"",
         "size(\"",

@@ -10,6 +10,7 @@ use fabric::units::Span;
 use topologies::text::{TextError, Word};
 
 use super::csv::split;
+use super::simai::{Groups, Which};
 use super::writer::Writer;
 use super::{Action, Trace};
 use crate::collective::Kind;
@@ -27,16 +28,11 @@ pub struct List {
 
 enum Row {
     Compute(Span),
-    Collective(Kind, u64, Group),
+    Collective(Kind, u64, Which),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Group {
-    All,
-    Tensor,
-    Data,
-    Expert,
-}
+/// Most times that a row may stand for.
+const MOST_REPEATS: u64 = 1 << 20;
 
 /// Whether `text` looks like such a list.
 pub fn is_one(text: &str) -> bool {
@@ -117,15 +113,15 @@ impl List {
         {
             Some("tp_group") => {
                 self.tensor = self.tensor.max(size);
-                Group::Tensor
+                Which::Tensor
             }
-            Some("dp_group") if sized => Group::Data,
+            Some("dp_group") if sized => Which::Data,
             Some("ep_group") => {
                 self.expert = self.expert.max(size);
-                Group::Expert
+                Which::Expert
             }
             // Lists without sizes are of single collectives over all ranks.
-            Some("dp_group" | "all") | None => Group::All,
+            Some("dp_group" | "all") | None => Which::All,
             Some(other) => {
                 let message =
                     format!("the group is `{other}`; expected tp_group, dp_group, ep_group or all");
@@ -138,6 +134,10 @@ impl List {
             None => return Err(missing("msg_size")),
         };
         let count = cell("count").map_or(Ok(1), |count| count.number("the count"))?;
+        if let (true, Some(cell)) = (count > MOST_REPEATS, cell("count")) {
+            let message = format!("the count is {count}; expected at most {MOST_REPEATS}");
+            return Err(TextError::at(cell, message));
+        }
         self.rows.extend((0..count).map(|_| Row::Collective(kind, bytes, group)));
         Ok(())
     }
@@ -147,24 +147,12 @@ impl List {
     /// # Errors
     /// When the ranks are no whole groups.
     pub fn trace(&self, ranks: u32, tensor: u32, expert: u32) -> Result<Trace, String> {
-        if tensor == 0 || expert == 0 || !ranks.is_multiple_of(tensor * expert) {
-            return Err(format!(
-                "{ranks} ranks are no whole groups of {tensor} tensor-parallel times {expert} expert-parallel ones"
-            ));
-        }
+        let groups = Groups { ranks, tensor, expert };
+        groups.check()?;
         let mut known: BTreeMap<Vec<u32>, Arc<[u32]>> = BTreeMap::new();
         let rank = |rank: u32| {
-            let mut members = |group: Group| {
-                let list: Vec<u32> = match group {
-                    Group::All => (0..ranks).collect(),
-                    Group::Tensor => (rank - rank % tensor..).take(tensor as usize).collect(),
-                    Group::Data => (rank % tensor..ranks).step_by(tensor as usize).collect(),
-                    Group::Expert => {
-                        let width = tensor * expert;
-                        let first = rank - rank % width + rank % tensor;
-                        (first..).step_by(tensor as usize).take(expert as usize).collect()
-                    }
-                };
+            let mut members = |which: Which| {
+                let list = groups.of(rank, which);
                 let shared =
                     known.entry(list).or_insert_with_key(|list| Arc::from(list.as_slice()));
                 Arc::clone(shared)
@@ -173,8 +161,8 @@ impl List {
             for row in &self.rows {
                 match row {
                     Row::Compute(time) => writer.compute(*time),
-                    Row::Collective(kind, bytes, group) => {
-                        let members = members(*group);
+                    Row::Collective(kind, bytes, which) => {
+                        let members = members(*which);
                         // What cannot be cut for all ranks is not worth a collective.
                         let bytes = (*bytes).max(members.len() as u64 * members.len() as u64);
                         let name = "".into();

@@ -29,7 +29,7 @@ pub struct Groups {
 
 /// Which group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Which {
+pub(super) enum Which {
     All,
     Tensor,
     Data,
@@ -38,9 +38,12 @@ enum Which {
 }
 
 impl Groups {
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         let Groups { ranks, tensor, expert } = *self;
-        if tensor == 0 || expert == 0 || !ranks.is_multiple_of(tensor * expert) {
+        if tensor == 0
+            || expert == 0
+            || !u64::from(ranks).is_multiple_of(u64::from(tensor) * u64::from(expert))
+        {
             return Err(format!(
                 "{ranks} ranks are no whole groups of {tensor} tensor-parallel times {expert} expert-parallel ones"
             ));
@@ -49,7 +52,7 @@ impl Groups {
     }
 
     /// The members of a rank's group.
-    fn of(&self, rank: u32, which: Which) -> Vec<u32> {
+    pub(super) fn of(&self, rank: u32, which: Which) -> Vec<u32> {
         let Groups { ranks, tensor, expert } = *self;
         let (within, data) = (rank % tensor, rank / tensor);
         let at = |data: u32| data * tensor + within;

@@ -1,5 +1,6 @@
 //! What a rank computes and communicates in training iterations.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use fabric::rng::SplitMix64;
@@ -247,14 +248,20 @@ impl Rank<'_> {
         2 * number + u64::from(turn.forward)
     }
 
+    /// The layers of a place of the pipeline.
+    fn layers(&self, place: u32) -> Range<u32> {
+        let Training { layout, chunks, model, .. } = self.training;
+        let (layers, places) = (u64::from(model.layers), u64::from(layout.pipeline * chunks));
+        let bound = |place: u32| (layers * u64::from(place) / places) as u32;
+        bound(place)..bound(place + 1)
+    }
+
     /// One turn of this rank's stage.
     fn turn(&mut self, turn: Turn) {
         let Training { layout, chunks, model, micro_batches, .. } = self.training;
         let places = layout.pipeline * chunks;
         let place = turn.chunk * layout.pipeline + self.stage;
-        let bound =
-            |place: u32| (u64::from(model.layers) * u64::from(place) / u64::from(places)) as u32;
-        let layers = bound(place)..bound(place + 1);
+        let layers = self.layers(place);
         let (first, last) = (place == 0, place + 1 == places);
         if (turn.forward && !first) || (!turn.forward && !last) {
             self.receive(turn, place);
@@ -300,8 +307,8 @@ impl Rank<'_> {
         }
         self.writer.join();
         if matches!(zero, Zero::One | Zero::Two) {
-            let places = u64::from(layout.pipeline);
-            let layers = u64::from(self.training.model.layers) / places;
+            let own = (0..chunks).map(|chunk| chunk * layout.pipeline + self.stage);
+            let layers: u64 = own.map(|place| self.layers(place).len() as u64).sum();
             for (parameters, group) in self.parameters() {
                 if parameters > 0 {
                     let bytes = layers * parameters * HALF;

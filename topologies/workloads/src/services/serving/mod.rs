@@ -176,7 +176,9 @@ impl Serving {
 
     /// Ranks in all.
     pub fn ranks(&self) -> u32 {
-        1 + self.prefill.0 * self.prefill.1 + self.decode.0 * self.decode.1
+        let (prefill, decode) = (self.prefill, self.decode);
+        let both = prefill.0.saturating_mul(prefill.1);
+        both.saturating_add(decode.0.saturating_mul(decode.1)).saturating_add(1)
     }
 
     fn role(&self, rank: u32) -> Role {
