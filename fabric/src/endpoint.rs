@@ -12,8 +12,9 @@ use crate::engine::timers::Timers;
 use crate::ids::{HostId, MessageId};
 use crate::packet::Packet;
 use crate::probe::EndpointCounters;
+use crate::series::{ConnectionState, Observed};
 use crate::telemetry::Telemetry;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 pub use crate::engine::timers::TimerId;
 
@@ -68,6 +69,26 @@ pub struct HostCx<'a> {
     /// In `on_packet` the records that came with the packet; what `poll_send` leaves here goes with the
     /// packet it returns. Means something only in a fabric with telemetry.
     pub telemetry: &'a mut Telemetry,
+    /// Where measurements of single packets are counted, if they are.
+    pub observed: Option<&'a mut Observed>,
+}
+
+impl HostCx<'_> {
+    /// A round trip was measured.
+    #[inline]
+    pub fn observe_rtt(&mut self, rtt: Span) {
+        if let Some(observed) = &mut self.observed {
+            observed.rtt.record(rtt.0);
+        }
+    }
+
+    /// A data packet came `packets` before those that are missing.
+    #[inline]
+    pub fn observe_reordering(&mut self, packets: u32) {
+        if let Some(observed) = &mut self.observed {
+            observed.reordering.record(u64::from(packets));
+        }
+    }
 }
 
 /// Answer to [`Endpoint::poll_send`].
@@ -113,4 +134,9 @@ pub trait Endpoint: std::marker::Send {
     /// a packet of such a class must not be returned. With all classes of waiting packets paused the
     /// answer is [`Send::Idle`]; the host asks again after a resume.
     fn poll_send(&mut self, cx: &mut HostCx<'_>, port: u8, paused: u8) -> Send;
+
+    /// Lists how connections that have something to send or to hear stand, at most `most`, in the order of their opening.
+    fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
+        let _ = (most, states);
+    }
 }

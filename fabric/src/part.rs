@@ -13,6 +13,7 @@ use crate::net::host::Posted;
 use crate::net::tap;
 use crate::probe::{EndpointCounters, MessageRecord, PortCounters, PortRecord, RunRecord, Work};
 use crate::program::{Program, Report};
+use crate::series::{Sampling, Series};
 use crate::units::Time;
 
 /// See the module.
@@ -27,6 +28,7 @@ pub(crate) struct Part {
     work: Work,
     digest: Digest,
     capture: CaptureRecord,
+    series: Option<Series>,
     standing: Vec<Standing>,
     outcome: Outcome,
 }
@@ -44,10 +46,16 @@ impl Part {
             work: Work::default(),
             digest: Digest::default(),
             capture: CaptureRecord::default(),
+            series: None,
             standing: deadlock::standing(&shards),
             outcome,
         };
-        for Shard { outlet, ports, hosts, .. } in shards {
+        for Shard { nodes, outlet, mut ports, hosts, recorder, .. } in shards {
+            if let Some(recorder) = recorder {
+                let nodes: Vec<_> = nodes.iter().map(|node| (node.first, node.ports)).collect();
+                let series = recorder.finish(&nodes, &mut ports);
+                part.series.get_or_insert_default().append(series);
+            }
             part.digest.merge(outlet.digest);
             part.work.hops += outlet.work.hops;
             part.work.events += outlet.work.events + outlet.work.hops;
@@ -56,6 +64,9 @@ impl Part {
             part.ports.extend(ports.iter().map(|port| (port.id, port.counters)));
             drop(ports);
             for host in hosts {
+                if let (Some(series), Some(observed)) = (&mut part.series, &host.observed) {
+                    series.observe(observed);
+                }
                 part.posted.extend(host.log.into_iter().map(|posted| (host.id, posted)));
                 part.received.extend(host.received);
                 part.endpoints.push((host.id, host.counters));
@@ -87,6 +98,9 @@ impl Part {
         self.work.events += other.work.events;
         self.digest.merge(other.digest);
         self.capture.append(other.capture);
+        if let Some(series) = other.series {
+            self.series.get_or_insert_default().append(series);
+        }
         self.standing.extend(other.standing);
         // Ranks whose links to others are longer than their own have windows of their own.
         let (own, other) = (&mut self.outcome, other.outcome);
@@ -97,7 +111,11 @@ impl Part {
 }
 
 /// The record of a run from the parts of all its ranks; `None` where there are none.
-pub(crate) fn merge(parts: impl IntoIterator<Item = Part>, layout: &Layout) -> Option<RunRecord> {
+pub(crate) fn merge(
+    parts: impl IntoIterator<Item = Part>,
+    layout: &Layout,
+    sampling: Option<Sampling>,
+) -> Option<RunRecord> {
     let mut parts = parts.into_iter();
     let mut all = parts.next()?;
     parts.for_each(|part| all.append(part));
@@ -105,6 +123,9 @@ pub(crate) fn merge(parts: impl IntoIterator<Item = Part>, layout: &Layout) -> O
     all.endpoints.sort_unstable_by_key(|(host, _)| *host);
     all.reports.sort_unstable_by_key(|(host, _)| *host);
     tap::sort(&mut all.capture);
+    if let (Some(series), Some(sampling)) = (&mut all.series, sampling) {
+        series.settle(sampling);
+    }
     let work = Work {
         windows: all.outcome.windows,
         packets_in_flight_max: all.outcome.in_flight_max,
@@ -120,6 +141,7 @@ pub(crate) fn merge(parts: impl IntoIterator<Item = Part>, layout: &Layout) -> O
         end: all.outcome.last,
         digest: all.digest.0,
         capture: all.capture,
+        series: all.series,
         stopped: all.outcome.stage == Stage::Stopped,
         deadlock: deadlock::find(&all.standing, layout),
     })

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::capture::CaptureRecord;
 use crate::ids::{HostId, MessageId, NodeId};
 use crate::program::Report;
+use crate::series::Series;
 use crate::units::Time;
 
 /// Declares a struct of `u64` counters with `merge` and a list of names and values.
@@ -210,6 +211,8 @@ pub struct RunRecord {
     pub digest: u128,
     /// Frames captured.
     pub capture: CaptureRecord,
+    /// What was recorded over time, if anything was.
+    pub series: Option<Series>,
     /// Whether the run was stopped before its events ran out.
     pub stopped: bool,
     /// Ports that held each other back in a circle at the end: what `deadlock` finds.

@@ -11,6 +11,7 @@ use crate::layout::Layout;
 use crate::part::{Part, merge};
 use crate::probe::RunRecord;
 use crate::program::Program;
+use crate::series::Sampling;
 use crate::units::{Span, Time};
 
 /// A fabric, or a rank's part of it, that is ready to run.
@@ -19,6 +20,7 @@ pub struct Run<E, P> {
     split: Split,
     layout: Layout,
     paces: Paces,
+    sampling: Option<Sampling>,
     pub(crate) outcome: Outcome,
 }
 
@@ -44,8 +46,9 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         split: Split,
         layout: Layout,
         paces: Paces,
+        sampling: Option<Sampling>,
     ) -> Run<E, P> {
-        Run { shards, split, layout, paces, outcome: Outcome::default() }
+        Run { shards, split, layout, paces, sampling, outcome: Outcome::default() }
     }
 
     /// How far a node may run ahead of those that it is linked to: the shortest latency of all links.
@@ -114,9 +117,9 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         self.shards.iter().for_each(Shard::audit);
         let own = Part::of(self.shards, self.outcome);
         if ranks.count() == 1 {
-            return merge([own], &self.layout);
+            return merge([own], &self.layout, self.sampling);
         }
         let parts = ranks.gather(own.encode());
-        merge(parts.iter().map(|bytes| Part::decode(bytes)), &self.layout)
+        merge(parts.iter().map(|bytes| Part::decode(bytes)), &self.layout, self.sampling)
     }
 }

@@ -227,6 +227,7 @@ fn signals_take_effect_at_the_instant_they_are_sent() {
         faults: &[],
         switch_faults: &[],
         capture: None,
+        sampling: None,
         seed: 1,
         extent: Extent::default(),
     });

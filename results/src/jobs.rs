@@ -97,6 +97,7 @@ impl JobFigures {
             digest: 0,
             capture: Default::default(),
             stopped: record.stopped,
+            series: None,
             deadlock: Vec::new(),
         };
         let context = Context {

@@ -427,6 +427,7 @@ pub(crate) mod tests {
             end: Time(9),
             digest: 0xabc,
             capture: CaptureRecord::default(),
+            series: None,
             stopped: false,
             deadlock: Vec::new(),
         }

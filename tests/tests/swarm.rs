@@ -139,6 +139,7 @@ fn run(text: &str) -> RunRecord {
         faults: &prepared.faults.links,
         switch_faults: &prepared.faults.switches,
         capture: prepared.capture.as_ref(),
+        sampling: None,
         seed: scenario.seed,
         extent: Extent::default(),
     });

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use fabric::endpoint::{Endpoint, HostCx, Message, Send, Stored, TimerId};
 use fabric::packet::Packet;
+use fabric::series::ConnectionState;
 
 use crate::roce::Roce;
 use crate::sprayed::Sprayed;
@@ -58,6 +59,11 @@ macro_rules! transports {
             fn poll_send(&mut self, cx: &mut HostCx<'_>, port: u8, paused: u8) -> Send {
                 match self {
                     $(AnyEndpoint::$name(transport) => transport.poll_send(cx, port, paused),)*
+                }
+            }
+            fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
+                match self {
+                    $(AnyEndpoint::$name(transport) => transport.connections(most, states),)*
                 }
             }
         }

@@ -331,6 +331,7 @@ pub fn assembled(
         faults: &prepared.faults.links,
         switch_faults: &prepared.faults.switches,
         capture: prepared.capture.as_ref(),
+        sampling: None,
         seed,
         extent,
     });

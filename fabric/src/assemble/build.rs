@@ -8,6 +8,7 @@ use crate::capture::Capture;
 use crate::config::{Buffer, FabricConfig};
 use crate::endpoint::Endpoint;
 use crate::engine::ranks::Split;
+use crate::engine::recorder::Recorder;
 use crate::engine::shard::{Node, NodeFault, Role, Shard};
 use crate::error::AssembleError;
 use crate::graph::Graph;
@@ -29,6 +30,7 @@ use crate::net::tap::Taps;
 use crate::net::watchdog::Watchdog;
 use crate::program::Program;
 use crate::rng::{Purpose, Stream, key};
+use crate::series::Sampling;
 use crate::shape::Paths;
 use crate::table::Table;
 use crate::units::{Rate, Span, Time};
@@ -64,6 +66,7 @@ pub(super) struct Builder<'a, E> {
     endpoint: &'a (dyn Fn(HostId, Network) -> E + Sync),
     shard_of: &'a [u32],
     capture: Option<&'a Capture>,
+    sampling: Option<Sampling>,
     seed: u64,
     threads: usize,
     split: &'a Split,
@@ -129,6 +132,7 @@ impl<'a, E: Endpoint> Builder<'a, E> {
             endpoint: parts.endpoint,
             shard_of: parts.shard_of,
             capture: parts.capture,
+            sampling: parts.sampling,
             seed: parts.seed,
             threads: parts.extent.threads,
             split,
@@ -244,6 +248,9 @@ impl<'a, E: Endpoint> Builder<'a, E> {
             group_nodes: BTreeMap::new(),
             faults: BTreeMap::new(),
             changed: BTreeMap::new(),
+            recorder: self
+                .sampling
+                .map(|sampling| Box::new(Recorder::new(sampling, members.to_vec(), owners.len()))),
             outlet,
             scratch: Scratch::default(),
             in_flight: 0,
@@ -296,7 +303,9 @@ impl<'a, E: Endpoint> Builder<'a, E> {
             }
         });
         let nic = Nic::new((self.endpoint)(host, Network::ScaleOut));
-        Host::new(host, nic, inner, program, group)
+        let mut host = Host::new(host, nic, inner, program, group);
+        host.observed = self.sampling.map(|_| Box::default());
+        host
     }
 
     /// Telemetry on the ports of `node` from place `first` on: switches write it, hosts send and take it.

@@ -22,6 +22,7 @@ use crate::net::switch::{MAX_PORTS, MAX_WINDOW};
 use crate::packet::PORTS_WITH_CHANNELS;
 use crate::program::Program;
 use crate::run::Run;
+use crate::series::Sampling;
 use crate::units::{Rate, Span};
 
 use build::Builder;
@@ -46,6 +47,8 @@ pub struct Parts<'a, E, P> {
     pub switch_faults: &'a [SwitchFault],
     /// Frames to record.
     pub capture: Option<&'a Capture>,
+    /// What is recorded over time.
+    pub sampling: Option<Sampling>,
     /// Seed of all random streams.
     pub seed: u64,
     /// The part of the fabric that is built.
@@ -254,8 +257,9 @@ pub fn assemble<E: Endpoint, P: Program>(
     let reach = reach(&parts, &split);
     let classes = classes(&layout, parts.couplings);
     let paces = Paces { lookahead, reach, classes: 1 + usize::from(classes.contains(&1)) };
+    let sampling = parts.sampling;
     let shards = Builder::new(&parts, &layout, &split, &classes).build(parts)?;
-    Ok(Run::new(shards, split, layout, paces))
+    Ok(Run::new(shards, split, layout, paces, sampling))
 }
 
 /// The class of each node, 0 or 1, such that every link joins nodes of different classes and coupled hosts are of one

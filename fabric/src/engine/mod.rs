@@ -8,7 +8,7 @@
 //! arrivals of its window, in an order that the model defines.
 //!
 //! - `window`: the loop every worker runs
-//! - `shard`: some nodes, run by one thread
+//! - `shard`: some nodes, run by one thread; `recorder`: what is recorded of them over time
 //! - `exchange`, `barrier`, `threads`: shards on many threads
 //! - [`ranks`]: shards on many processes
 //! - [`timers`]: a host's timers
@@ -16,6 +16,7 @@
 pub(crate) mod barrier;
 pub(crate) mod exchange;
 pub mod ranks;
+pub(crate) mod recorder;
 pub(crate) mod shard;
 pub(crate) mod threads;
 pub mod timers;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Endpoint;
+use crate::engine::recorder::Recorder;
 use crate::fault::Change;
 use crate::ids::HostId;
 use crate::net::host::{Host, after_frame};
@@ -100,6 +101,8 @@ pub(crate) struct Shard<E, P> {
     /// Local node of each host (only for hosts in coupling groups).
     pub(crate) group_nodes: BTreeMap<HostId, u32>,
     pub(crate) outlet: Outlet,
+    /// What is recorded over time, if anything is.
+    pub(crate) recorder: Option<Box<Recorder>>,
     #[serde(skip)]
     pub(crate) scratch: Scratch,
     /// Packets here, and sent from here, at the end of the last window.
@@ -159,13 +162,17 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
             return self.run_group(group as usize, node, end);
         }
         let mut from = start;
-        while self.fault_due(node as u32) < end {
-            let at = self.fault_due(node as u32);
+        loop {
+            let (fault, look) = (self.fault_due(node as u32), self.look_due(node as u32));
+            let at = fault.min(look);
+            if at >= end {
+                break;
+            }
             if at > from {
                 self.run_until(node, from, at);
                 from = at;
             }
-            self.apply_fault(node as u32);
+            if look == at { self.look(node as u32) } else { self.apply_fault(node as u32) }
         }
         self.run_until(node, from, end).min(self.fault_due(node as u32))
     }
@@ -177,6 +184,37 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         }
         let first = self.faults.get(&node).and_then(VecDeque::front);
         first.map_or(Time::NEVER, NodeFault::at)
+    }
+
+    /// When something of the node is to be recorded.
+    #[inline]
+    fn look_due(&self, node: u32) -> Time {
+        self.recorder.as_ref().map_or(Time::NEVER, |recorder| recorder.due(node))
+    }
+
+    /// Records the node as it is just before the instant that is due.
+    fn look(&mut self, place: u32) {
+        let Some(mut recorder) = self.recorder.take() else { return };
+        let node = self.nodes[place as usize];
+        let ports = node.first as usize..(node.first + node.ports) as usize;
+        recorder.ports(place, node.first, &mut self.ports[ports.clone()]);
+        match node.role {
+            Role::Switch(number) => {
+                if let Some(shared) = &self.switches[number as usize].shared {
+                    let used = match &shared.guard {
+                        Guard::Pauses(mmu) => mmu.used(),
+                        Guard::Credits => self.ports[ports].iter().map(Port::credited_bytes).sum(),
+                    };
+                    recorder.buffer(place, used);
+                }
+            }
+            Role::Host(number) => {
+                let endpoint = &self.hosts[number as usize].nic.endpoint;
+                recorder.connections(place, |most, states| endpoint.connections(most, states));
+            }
+        }
+        recorder.advance(place);
+        self.recorder = Some(recorder);
     }
 
     fn run_until(&mut self, place: usize, start: Time, end: Time) -> Time {
@@ -205,6 +243,10 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         loop {
             let due = members.iter().map(|&member| (self.host_due(member), member)).min();
             let Some((now, member)) = due.filter(|(now, _)| *now < end) else { break };
+            if self.look_due(member) <= now {
+                self.look(member);
+                continue;
+            }
             if self.fault_due(member) <= now {
                 self.apply_fault(member);
                 continue;

@@ -18,6 +18,7 @@ use crate::net::switch::{Ports, gate};
 use crate::packet::Packet;
 use crate::probe::EndpointCounters;
 use crate::program::{Program, ProgramCx};
+use crate::series::Observed;
 use crate::telemetry::Telemetry;
 use crate::units::Time;
 
@@ -63,6 +64,8 @@ pub(crate) struct Host<E, P> {
     started: bool,
     /// Messages acknowledged since the last report.
     done: u64,
+    /// What its transport measures of single packets, if that is recorded.
+    pub(crate) observed: Option<Box<Observed>>,
     #[serde(skip)]
     lists: Lists,
 }
@@ -127,6 +130,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             wakes_asked: 0,
             started: false,
             done: 0,
+            observed: None,
             lists: Lists::default(),
         }
     }
@@ -307,6 +311,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             completions: &mut self.lists.completions,
             counters: &mut self.counters,
             telemetry: &mut nic.telemetry,
+            observed: self.observed.as_deref_mut(),
         };
         call(&mut nic.endpoint, &mut cx)
     }

@@ -16,6 +16,7 @@ use fabric::packet::{Kind, Packet, flags};
 use fabric::probe::RunRecord;
 use fabric::program::{Program, ProgramCx};
 use fabric::run::Run;
+use fabric::series::Sampling;
 use fabric::units::{Rate, Ratio, Span, Time};
 use std::collections::VecDeque;
 
@@ -220,6 +221,8 @@ pub(crate) struct Case {
     pub(crate) faults: Vec<Fault>,
     pub(crate) switch_faults: Vec<SwitchFault>,
     pub(crate) capture: Option<Capture>,
+    /// What is recorded over time.
+    pub(crate) sampling: Option<Sampling>,
     pub(crate) seed: u64,
     pub(crate) two_classes: bool,
 }
@@ -233,6 +236,7 @@ impl Case {
             faults: Vec::new(),
             switch_faults: Vec::new(),
             capture: None,
+            sampling: None,
             seed: 1,
             two_classes: false,
         }
@@ -277,6 +281,7 @@ impl Case {
             faults: &self.faults,
             switch_faults: &self.switch_faults,
             capture: self.capture.as_ref(),
+            sampling: self.sampling,
             seed: self.seed,
             extent: Extent::default(),
         })

@@ -166,6 +166,7 @@ impl<E: Endpoint, F: FnMut(Time, &Packet) -> Fate> Bench<E, F> {
                 completions: &mut completions,
                 counters: &mut station.counters,
                 telemetry: &mut station.telemetry,
+                observed: None,
             },
         );
         self.completed.extend(completions.into_iter().map(|done| (self.now, id, done)));

@@ -27,6 +27,7 @@ use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
+use fabric::series::ConnectionState;
 use fabric::telemetry::Telemetry;
 use fabric::units::{Span, Time};
 use serde::{Deserialize, Serialize};
@@ -174,6 +175,9 @@ impl Roce {
             known => known,
         };
         let receiver = &mut self.receivers[qp as usize];
+        if packet.psn > receiver.expected {
+            cx.observe_reordering(packet.psn - receiver.expected);
+        }
         let arrived = &mut self.arrived;
         let reaction =
             receiver.on_data(cx.now, packet, &header, &self.config, cx.counters, arrived);
@@ -327,19 +331,22 @@ impl Roce {
         if packet.kind == Kind::Nack {
             sender.on_loss(self.config.recovery.is_patient());
         }
+        let rtt = cx.now.since(header.stamp);
+        sender.rtt = Some(rtt);
         let feedback = Feedback {
             now: cx.now,
             acked: header.number,
             newly,
             next: sender.sent(),
             marked: header.detail != 0,
-            rtt: cx.now.since(header.stamp),
+            rtt,
             telemetry: cx.telemetry,
         };
         let old = sender.spacing(&self.config);
         if sender.control.on_ack(&feedback) {
             self.shift(qp, old);
         }
+        cx.observe_rtt(rtt);
     }
 
     /// The packet that waits for its pacing time waits by the new rate.
@@ -526,5 +533,10 @@ impl Endpoint for Roce {
             return Send::Packet(request);
         }
         self.next_data(cx, port)
+    }
+
+    fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
+        let busy = self.senders.iter().enumerate().filter(|(_, sender)| !sender.is_idle());
+        states.extend(busy.take(most).map(|(qp, sender)| sender.state(qp as u32, &self.config)));
     }
 }

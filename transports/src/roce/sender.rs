@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use fabric::endpoint::Message;
 use fabric::ids::HostId;
+use fabric::series::ConnectionState;
 use fabric::units::{Span, Time};
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,8 @@ pub(super) struct Sender {
     /// Frame of the last packet.
     last_frame: u16,
     selective: Option<Box<Selective>>,
+    /// The last round trip measured.
+    pub(super) rtt: Option<Span>,
 }
 
 impl Sender {
@@ -152,6 +155,23 @@ impl Sender {
             line: config.rate.bits_per_second() as f64,
             last_frame: 0,
             selective: selective.then(Box::default),
+            rtt: None,
+        }
+    }
+
+    /// What can be seen of the queue pair `number`.
+    pub(super) fn state(&self, number: u32, config: &RoceConfig) -> ConnectionState {
+        let window = config.window.map(|window| match config.window_follows_rate {
+            true => (window as f64 * (self.control.rate() / self.line)) as u64,
+            false => window,
+        });
+        ConnectionState {
+            number,
+            dst: self.dst,
+            window: self.control.window().map(|window| window as u64).or(window),
+            rate: Some(self.control.rate() as u64),
+            in_flight: Some(u64::from(self.next - self.una) * u64::from(config.payload)),
+            rtt: self.rtt,
         }
     }
 

@@ -25,6 +25,7 @@ use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
+use fabric::series::ConnectionState;
 use fabric::units::Time;
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +107,10 @@ impl Sprayed {
         if known {
             cx.counters.duplicates += 1;
         } else if !trimmed {
-            cx.counters.out_of_order += u64::from(packet.psn > receiver.expected);
+            if packet.psn > receiver.expected {
+                cx.counters.out_of_order += 1;
+                cx.observe_reordering(packet.psn - receiver.expected);
+            }
             cx.counters.delivered_bytes += u64::from(header.detail);
             if let Some(message) = receiver.take(packet.psn, &header) {
                 cx.completions.push(Completion::Received { message, src: packet.src });
@@ -171,6 +175,8 @@ impl Sprayed {
             _ => {
                 let path = (packet.entropy, header.detail != 0);
                 let (psn, stamp) = (packet.psn, header.stamp);
+                cx.observe_rtt(cx.now.since(stamp));
+                sender.rtt = Some(cx.now.since(stamp));
                 let done = &mut self.done;
                 let news = sender.on_ack(cx.now, psn, header.number, path, stamp, done);
                 for message in done.drain(..) {
@@ -301,5 +307,12 @@ impl Endpoint for Sprayed {
             }
         }
         wait
+    }
+
+    fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
+        let busy = self.senders.iter().enumerate().filter(|(_, sender)| !sender.is_idle());
+        states.extend(
+            busy.take(most).map(|(number, sender)| sender.state(number as u32, &self.config)),
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use fabric::endpoint::Message;
 use fabric::ids::HostId;
 use fabric::rng::Stream;
+use fabric::series::ConnectionState;
 use fabric::units::{Span, Time};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,8 @@ pub(super) struct Sender {
     lost: VecDeque<u32>,
     /// Timeouts in a row.
     timeouts: u32,
+    /// The last round trip measured.
+    pub(super) rtt: Option<Span>,
 }
 
 impl Sender {
@@ -115,6 +118,25 @@ impl Sender {
             order: VecDeque::new(),
             lost: VecDeque::new(),
             timeouts: 0,
+            rtt: None,
+        }
+    }
+
+    /// What can be seen of the connection `number`.
+    pub(super) fn state(&self, number: u32, config: &SprayedConfig) -> ConnectionState {
+        let window = match &self.governor {
+            Governor::Srd(srd) => Some(srd.window()),
+            Governor::Strack(strack) => Some(strack.window()),
+            Governor::Pulled { .. } => None,
+        };
+        let payload = u64::from(config.payload);
+        ConnectionState {
+            number,
+            dst: self.dst,
+            window: window.map(|packets| (packets * payload as f64) as u64),
+            rate: None,
+            in_flight: Some(u64::from(self.in_flight) * payload),
+            rtt: self.rtt,
         }
     }
 

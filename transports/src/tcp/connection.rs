@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use fabric::endpoint::Message;
 use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, Phase, flags};
+use fabric::series::ConnectionState;
 use smoltcp::iface::{Context, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 
@@ -89,6 +90,15 @@ impl Connection {
 
     fn socket(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut::<Socket<'_>>(self.handle)
+    }
+
+    /// What can be seen of the connection `number`; `None` while it carries nothing. The stack tells neither its window nor
+    /// its round trips.
+    pub(super) fn state(&self, number: u32) -> Option<ConnectionState> {
+        self.sending?;
+        let queued = self.sockets.get::<Socket<'_>>(self.handle).send_queue();
+        let in_flight = Some(queued as u64);
+        Some(ConnectionState { number, dst: self.peer, in_flight, ..ConnectionState::default() })
     }
 
     /// Begins a message; the last one has been acknowledged.

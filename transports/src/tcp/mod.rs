@@ -29,6 +29,7 @@ use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
 use fabric::packet::Packet;
 use fabric::rng::{Purpose, Stream};
+use fabric::series::ConnectionState;
 use smoltcp::iface::{Config, Interface};
 use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::Instant;
@@ -261,6 +262,11 @@ impl Endpoint for Tcp {
             }
         }
         Send::Idle
+    }
+
+    fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
+        let all = self.connections.iter().enumerate();
+        states.extend(all.filter_map(|(number, one)| one.state(number as u32)).take(most));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Congestion control context (CCC): what all PDCs to one destination and traffic class share
 //! (`uet-transport.md` §1): the window, the bytes in flight, the credit.
 
+use fabric::units::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::uet::config::UetConfig;
@@ -20,6 +21,8 @@ pub(super) struct Ccc<C> {
     pub(super) lost: i64,
     /// Credit of the receiver; unused without RCCC.
     pub(super) credit: Credit,
+    /// The last round trip measured.
+    pub(super) rtt: Option<Span>,
     /// Cumulative bytes that the target has reported.
     rcvd_bytes: u64,
     /// The PDCs that share it.
@@ -34,6 +37,7 @@ impl<C: CongestionControl> Ccc<C> {
             unsent: 0,
             lost: 0,
             credit: Credit::new(config.window_max()),
+            rtt: None,
             rcvd_bytes: 0,
             members: Vec::new(),
         }

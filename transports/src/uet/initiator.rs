@@ -301,7 +301,11 @@ impl<C: CongestionControl> Uet<C> {
                 if sender.state == State::AckWait {
                     return self.on_close_answer(cx, spdcid, &ack);
                 }
-                sender.on_ack(cx.now, packet.psn, &ack, ccc, &self.config, &self.parameters);
+                let (config, parameters) = (&self.config, &self.parameters);
+                if let Some(rtt) = sender.on_ack(cx.now, packet.psn, &ack, ccc, config, parameters)
+                {
+                    cx.observe_rtt(rtt);
+                }
                 if ack.data > 0 {
                     self.on_response(cx, spdcid, packet.src, (packet.psn, &ack));
                 }

@@ -46,6 +46,7 @@ use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
+use fabric::series::ConnectionState;
 use fabric::units::Time;
 use serde::{Deserialize, Serialize};
 
@@ -312,5 +313,22 @@ impl<C: CongestionControl> Endpoint for Uet<C> {
             return self.control.pop_front().map_or(Send::Idle, Send::Packet);
         }
         Send::Idle
+    }
+
+    fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
+        let busy = self.senders.iter().enumerate().filter(|(_, sender)| !sender.is_idle());
+        states.extend(busy.take(most).map(|(number, sender)| {
+            let ccc = &self.cccs[sender.ccc as usize];
+            // Where credit alone rules the window is boundless.
+            let window = Some(ccc.control.window()).filter(|window| *window < u64::MAX / 4);
+            ConnectionState {
+                number: number as u32,
+                dst: sender.dst,
+                window,
+                rate: None,
+                in_flight: Some(ccc.in_flight.max(0) as u64),
+                rtt: ccc.rtt,
+            }
+        }));
     }
 }

@@ -326,6 +326,11 @@ impl Receiver {
         Some(Reply { ack, psn: self.cack })
     }
 
+    /// The first packet that is missing.
+    pub(super) fn cack(&self) -> u32 {
+        self.cack
+    }
+
     /// Notes an arrival; true if it was the next in order.
     fn enter(&mut self, psn: u32, counters: &mut EndpointCounters) -> bool {
         self.high = self.high.max(psn + 1);

@@ -272,7 +272,7 @@ impl Sender {
         }
     }
 
-    /// Takes in the acknowledgement that packet `psn` caused.
+    /// Takes in the acknowledgement that packet `psn` caused; the round trip that it shows, if it shows one.
     pub(super) fn on_ack<C: CongestionControl>(
         &mut self,
         now: Time,
@@ -281,7 +281,7 @@ impl Sender {
         ccc: &mut Ccc<C>,
         config: &UetConfig,
         parameters: &C::Parameters,
-    ) {
+    ) -> Option<Span> {
         self.tries = 0;
         if ack.mpr > 0 {
             self.mp_range = config.mp_range.min(u32::from(ack.mpr) * 128);
@@ -313,6 +313,10 @@ impl Sender {
             self.infer(ack, clear, ccc, config, parameters);
         }
         ccc.credit.stop_speculating();
+        if rtt.is_some() {
+            ccc.rtt = rtt;
+        }
+        rtt
     }
 
     /// The guaranteed response to `psn` has come: the request, unless it had come before.

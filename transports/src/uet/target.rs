@@ -47,6 +47,7 @@ impl<C: CongestionControl> Uet<C> {
         let Some(number) = self.find(cx, packet, &data) else { return };
         let receiver = &mut self.receivers[number as usize];
         let place = receiver.source;
+        let early = cx.counters.out_of_order;
         let around = Surroundings {
             now: cx.now,
             config: &self.config,
@@ -57,6 +58,9 @@ impl<C: CongestionControl> Uet<C> {
         };
         let reaction = receiver.on_data(packet, &data, around);
         let (flow, dst) = (receiver.flow, receiver.src);
+        if cx.counters.out_of_order > early {
+            cx.observe_reordering(packet.psn - receiver.cack());
+        }
         if self.config.rccc.is_some() {
             self.on_demand(cx, place, packet, data.credit_target);
         }

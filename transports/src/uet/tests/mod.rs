@@ -279,6 +279,7 @@ fn offered(config: UetConfig, polls: usize, paused: u8) -> Vec<Option<Kind>> {
         completions: &mut Vec::new(),
         counters: &mut counters,
         telemetry: &mut Telemetry::default(),
+        observed: None,
     };
     let header = Data {
         spdcid: 0,
