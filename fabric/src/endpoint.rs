@@ -12,7 +12,7 @@ use crate::engine::timers::Timers;
 use crate::ids::{HostId, MessageId};
 use crate::packet::Packet;
 use crate::probe::EndpointCounters;
-use crate::series::{ConnectionState, Observed};
+use crate::series::{ConnectionState, Measured};
 use crate::telemetry::Telemetry;
 use crate::units::{Span, Time};
 
@@ -69,25 +69,21 @@ pub struct HostCx<'a> {
     /// In `on_packet` the records that came with the packet; what `poll_send` leaves here goes with the
     /// packet it returns. Means something only in a fabric with telemetry.
     pub telemetry: &'a mut Telemetry,
-    /// Where measurements of single packets are counted, if they are.
-    pub observed: Option<&'a mut Observed>,
+    /// What this call measured.
+    pub measured: &'a mut Measured,
 }
 
 impl HostCx<'_> {
     /// A round trip was measured.
     #[inline]
     pub fn observe_rtt(&mut self, rtt: Span) {
-        if let Some(observed) = &mut self.observed {
-            observed.rtt.record(rtt.0);
-        }
+        self.measured.rtt = rtt;
     }
 
     /// A data packet came `packets` before those that are missing.
     #[inline]
     pub fn observe_reordering(&mut self, packets: u32) {
-        if let Some(observed) = &mut self.observed {
-            observed.reordering.record(u64::from(packets));
-        }
+        self.measured.early = packets;
     }
 }
 

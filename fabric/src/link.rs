@@ -23,6 +23,11 @@ impl Chance {
         Chance((value * 18_446_744_073_709_551_616.0) as u64)
     }
 
+    /// As a number from 0 to 1, for tables.
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / 18_446_744_073_709_551_616.0
+    }
+
     /// Of two independent events, at least one.
     #[must_use]
     pub const fn or(self, other: Chance) -> Chance {

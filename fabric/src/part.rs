@@ -7,7 +7,7 @@ use crate::deadlock::{self, Standing};
 use crate::digest::Digest;
 use crate::engine::shard::Shard;
 use crate::engine::window::{Outcome, Stage};
-use crate::ids::{HostId, MessageId, PortId};
+use crate::ids::{HostId, LinkId, MessageId, PortId};
 use crate::layout::Layout;
 use crate::net::host::Posted;
 use crate::net::tap;
@@ -60,13 +60,14 @@ impl Part {
             part.work.hops += outlet.work.hops;
             part.work.events += outlet.work.events + outlet.work.hops;
             // Packets and wires go before the lists are made: else these would be on top of the most that a run took.
-            part.capture.append(outlet.into_record());
+            let (capture, observed) = outlet.into_records();
+            part.capture.append(capture);
+            if let (Some(series), Some(observed)) = (&mut part.series, observed) {
+                series.observe(&observed);
+            }
             part.ports.extend(ports.iter().map(|port| (port.id, port.counters)));
             drop(ports);
             for host in hosts {
-                if let (Some(series), Some(observed)) = (&mut part.series, &host.observed) {
-                    series.observe(observed);
-                }
                 part.posted.extend(host.log.into_iter().map(|posted| (host.id, posted)));
                 part.received.extend(host.received);
                 part.endpoints.push((host.id, host.counters));
@@ -153,6 +154,7 @@ fn port_record(layout: &Layout, (port, counters): (PortId, PortCounters)) -> Por
         node,
         port: (port.0 - layout.first[node.index()]) as u16,
         peer: layout.node[layout.peer[port.index()] as usize],
+        link: LinkId(layout.link[port.index()]),
         counters,
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capture::CaptureRecord;
-use crate::ids::{HostId, MessageId, NodeId};
+use crate::ids::{HostId, LinkId, MessageId, NodeId};
 use crate::program::Report;
 use crate::series::Series;
 use crate::units::Time;
@@ -141,6 +141,8 @@ pub struct PortRecord {
     pub port: u16,
     /// The node at the other end of the link.
     pub peer: NodeId,
+    /// The link.
+    pub link: LinkId,
     /// What it counted.
     pub counters: PortCounters,
 }

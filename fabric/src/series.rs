@@ -144,6 +144,28 @@ pub struct Observed {
     pub reordering: Tally,
 }
 
+/// What a transport measured as a packet arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Measured {
+    /// A round trip; zero: none.
+    pub(crate) rtt: Span,
+    /// How many packets before one that was missing it came; zero: none was.
+    pub(crate) early: u32,
+}
+
+impl Observed {
+    /// Counts what was measured.
+    #[inline]
+    pub(crate) fn record(&mut self, measured: Measured) {
+        if measured.rtt > Span::ZERO {
+            self.rtt.record(measured.rtt.0);
+        }
+        if measured.early > 0 {
+            self.reordering.record(u64::from(measured.early));
+        }
+    }
+}
+
 impl Series {
     /// Adds what another part of the fabric has recorded.
     pub(crate) fn append(&mut self, other: Series) {
@@ -153,7 +175,7 @@ impl Series {
         self.observe(&other.observed);
     }
 
-    /// Adds what a host has observed.
+    /// Adds what transports have measured.
     pub(crate) fn observe(&mut self, observed: &Observed) {
         self.observed.rtt.merge(&observed.rtt);
         self.observed.reordering.merge(&observed.reordering);

@@ -1,5 +1,6 @@
 //! What is recorded over time: exact, bounded, and without influence.
 
+#[allow(dead_code, reason = "each file of tests uses its part")]
 mod common;
 
 use common::{Case, FRAME, config, leaf_spine, lossless};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::distribution::Percentiles;
-use crate::flows::FlowSet;
+use crate::records::Run;
 use crate::summary::{CollectiveFigures, Figures, JobFigures, RunSummary};
 
 /// A claim as written.
@@ -182,7 +182,7 @@ pub fn check(metric: &str, shape: &BTreeMap<String, Vec<String>>) -> Result<(), 
 }
 
 /// A metric's value, if the run gave it.
-fn value(metric: &str, summary: &RunSummary, flows: &[FlowSet]) -> Option<f64> {
+fn value(metric: &str, summary: &RunSummary, runs: &[Run]) -> Option<f64> {
     let shape = summary.variants.iter().map(|variant| {
         let names = variant.workloads.iter().map(|workload| workload.name.clone());
         (variant.name.clone(), names.collect())
@@ -190,10 +190,10 @@ fn value(metric: &str, summary: &RunSummary, flows: &[FlowSet]) -> Option<f64> {
     let Parts { variant, workload, path } = parts(metric, &shape.collect()).ok()?;
     if let ["flow", message, figure] = path[..] {
         let number: u32 = message.parse().ok()?;
-        let set = flows.iter().find(|set| {
-            set.variant == variant && workload.is_none_or(|workload| set.workload == workload)
+        let run = runs.iter().find(|run| {
+            run.variant == variant && workload.is_none_or(|workload| run.workload == workload)
         })?;
-        return set.figure_of(number, figure);
+        return run.figure_of(number, figure);
     }
     let of = summary.variants.iter().find(|v| v.name == variant)?;
     let figures = match workload {
@@ -204,13 +204,13 @@ fn value(metric: &str, summary: &RunSummary, flows: &[FlowSet]) -> Option<f64> {
 }
 
 /// The verdicts on all claims.
-pub fn judge(claims: &[Claim], summary: &RunSummary, flows: &[FlowSet]) -> Vec<Verdict> {
+pub fn judge(claims: &[Claim], summary: &RunSummary, runs: &[Run]) -> Vec<Verdict> {
     let judge = |claim: &Claim| {
-        let metric = value(&claim.metric, summary, flows);
+        let metric = value(&claim.metric, summary, runs);
         let found = match &claim.over {
             None => metric,
             Some(over) => {
-                metric.zip(value(over, summary, flows)).map(|(metric, over)| metric / over)
+                metric.zip(value(over, summary, runs)).map(|(metric, over)| metric / over)
             }
         };
         let inside = |value: f64| {
@@ -236,10 +236,10 @@ mod tests {
     use crate::summary::{Context, VariantSummary, WorkloadSummary};
     use fabric::units::Span;
 
-    fn summary() -> (RunSummary, Vec<FlowSet>) {
+    fn summary() -> (RunSummary, Vec<Run>) {
         let record = crate::summary::tests::record(&[Some(5), Some(10)]);
         let ideals = vec![Span::from_micros(5); 2];
-        let context = Context { messages: 2, ideals: ideals.clone(), ..Context::default() };
+        let context = Context { messages: 2, ideals, ..Context::default() };
         let figures = Figures::of(&record, &context);
         let workload = WorkloadSummary { name: "incast".into(), figures: figures.clone() };
         let variant = |name: &str| VariantSummary {
@@ -248,16 +248,11 @@ mod tests {
             figures: figures.clone(),
             workloads: vec![workload.clone()],
         };
-        let flows = FlowSet {
-            variant: "roce".into(),
-            workload: "incast".into(),
-            messages: record.messages,
-            ideals,
-            jobs: Vec::new(),
-        };
+        let (of, with) = ("roce".into(), "incast".into());
+        let run = Run { variant: of, workload: with, record, context };
         let variants = vec![variant("roce"), variant("roce.2")];
         let (name, version) = ("n".into(), "0".into());
-        (RunSummary { name, seed: 1, version, variants, claims: Vec::new() }, vec![flows])
+        (RunSummary { name, seed: 1, version, variants, claims: Vec::new() }, vec![run])
     }
 
     fn claim(metric: &str, over: Option<&str>, least: f64, most: f64) -> Claim {
@@ -275,15 +270,15 @@ mod tests {
     /// or was not measured, is missed.
     #[test]
     fn claims_are_judged() {
-        let (summary, flows) = summary();
-        let holds = |claim: Claim| judge(&[claim], &summary, &flows)[0].holds;
+        let (summary, runs) = summary();
+        let holds = |claim: Claim| judge(&[claim], &summary, &runs)[0].holds;
         assert!(holds(claim("roce.fct_us.max", None, 10.0, 10.0)));
         assert!(holds(claim("roce.2/incast.slowdown.p50", None, 1.0, 1.0)));
         assert!(holds(claim("roce.flow.1.fct_us", Some("roce.flow.0.fct_us"), 1.9, 2.1)));
         assert!(!holds(claim("roce.flow.1.slowdown", None, 1.0, 1.9)));
         assert!(!holds(claim("roce.collective.time_us", None, 0.0, 1e9)), "there is none");
         assert!(!holds(claim("roce.packets.dropped", Some("roce.packets.dropped"), 0.0, 9.0)));
-        let line = judge(&[claim("roce.fct_us.max", None, 1.0, 2.0)], &summary, &flows)[0].line();
+        let line = judge(&[claim("roce.fct_us.max", None, 1.0, 2.0)], &summary, &runs)[0].line();
         assert_eq!(line, "MISSED: c: 10.0000, expected 1 to 2");
     }
 

@@ -2,11 +2,7 @@
 
 use fabric::probe::MessageRecord;
 use fabric::units::{Span, Time};
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::V2Serializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// Completion time of each finished message, from its own posting to the last acknowledgement at its
 /// sender, sorted.
@@ -84,37 +80,6 @@ impl Percentiles {
     }
 }
 
-/// Distributions as an HDR histogram log (V2 in the interval log format that HdrHistogram's tools read), each with its name as a
-/// tag; values in nanoseconds.
-///
-/// # Errors
-/// What the library reports; nothing a user can cause.
-pub fn histogram_log(named: &[(String, &[Span])]) -> Result<Vec<u8>, String> {
-    let mut log = Vec::new();
-    let mut serializer = V2Serializer::new();
-    let mut writer = IntervalLogWriterBuilder::new()
-        .add_comment("completion times of flows, in nanoseconds")
-        .begin_log_with(&mut log, &mut serializer)
-        .map_err(|error| error.to_string())?;
-    for (name, times) in named {
-        let tag = Tag::new(name).ok_or_else(|| format!("`{name}` is no tag"))?;
-        writer
-            .write_histogram(&histogram(times), Duration::ZERO, Duration::ZERO, Some(tag))
-            .map_err(|error| format!("{error:?}"))?;
-    }
-    Ok(log)
-}
-
-/// The times as a histogram with three significant digits, in nanoseconds; histograms of several runs
-/// can be added.
-fn histogram(times: &[Span]) -> Histogram<u64> {
-    let mut histogram = Histogram::new(3).expect("three digits are possible");
-    for time in times {
-        histogram.record((time.0 / 1_000).max(1)).expect("the range grows");
-    }
-    histogram
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,27 +106,5 @@ mod tests {
         let index = (one + third) * (one + third) / (2.0 * (one * one + third * third));
         assert!((fairness(&messages) - index).abs() < 1e-12);
         assert_eq!(fairness(&[]), 0.0);
-    }
-
-    /// A log has a line for each distribution, with its name.
-    #[test]
-    fn a_log_names_its_distributions() {
-        let times: Vec<Span> = (1..=10).map(Span::from_micros).collect();
-        let named =
-            [("uec/all-reduce".to_owned(), &times[..]), ("roce/all-reduce".to_owned(), &[])];
-        let log = String::from_utf8(histogram_log(&named).unwrap()).unwrap();
-        assert_eq!(log.lines().filter(|line| line.starts_with("Tag=")).count(), 2);
-        assert!(log.contains("Tag=uec/all-reduce,0.000,0.000,10007.000,"), "{log}");
-    }
-
-    /// The histogram's median is within its precision of the exact one, and histograms add up.
-    #[test]
-    fn histograms_keep_three_digits_and_merge() {
-        let times: Vec<Span> = (1..=1_000).map(Span::from_micros).collect();
-        let mut all = histogram(&times);
-        let median = all.value_at_quantile(0.5);
-        assert!(median.abs_diff(500_000) <= 500, "{median}");
-        all.add(histogram(&times)).expect("same precision");
-        assert_eq!(all.len(), 2_000);
     }
 }

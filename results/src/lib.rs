@@ -9,25 +9,23 @@
 //! - [`claims`]: what a scenario says of its results, and whether it holds
 //! - [`table`]: variants side by side, for people
 //! - [`columns_of_text`]: small tables; [`slowdown`]: transports against traffic, as a table and a figure
-//! - [`flows`], [`ports`]: columnar records (Parquet), with meanings and units in the file
+//! - [`records`]: everything a run leaves, as tables with meanings and units in the file
 //! - [`pcapng`]: captured frames
 //! - [`picture`]: a fabric drawn; [`plot`]: completion-time distributions as SVG and PNG
 //! - [`fidelity`], [`fidelity_plot`]: our figures beside a reference's
 //! - [`unfinished`]: what a run that ended early still owed
 
 pub mod claims;
-mod columns;
 pub mod columns_of_text;
 pub mod distribution;
 pub mod fidelity;
 pub mod fidelity_plot;
-pub mod flows;
 pub mod jobs;
 pub mod pcapng;
 pub mod picture;
 pub mod plot;
-pub mod ports;
 pub mod programs;
+pub mod records;
 pub mod slowdown;
 pub mod summary;
 pub mod table;

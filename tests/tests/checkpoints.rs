@@ -5,7 +5,8 @@ use fabric::engine::Progress;
 use fabric::engine::ranks::{Alone, Ranks};
 use fabric::probe::RunRecord;
 use fabric::run::{Run, Stage, Until};
-use fabric::units::Time;
+use fabric::series::Sampling;
+use fabric::units::{Span, Time};
 use transports::AnyEndpoint;
 use ultraloom::execute::{Cut, assembled, prepare};
 use ultraloom::scenario::model::Scenario;
@@ -16,12 +17,16 @@ use workloads::AnyProgram;
 /// How all runs are cut: 9 can be split over ranks unevenly, and ranks may be others than it is made for.
 const CUT: Cut = Cut { shards: 9, ranks: 2 };
 
+/// Ports, buffers and connections are recorded as well, so that this is stored too.
+const SAMPLING: Option<Sampling> =
+    Some(Sampling { interval: Span::from_nanos(700), most: 40, connections: 2 });
+
 fn fresh(scenario: &Scenario, rank: usize, ranks: usize) -> Run<AnyEndpoint, AnyProgram> {
     let prepared = prepare(scenario).expect("it is right").remove(0);
     let workload = &scenario.variants[0].workloads[0];
     let programs = prepared.workload(workload, scenario.seed).expect("it fits");
     let extent = Extent { rank, ranks, threads: 1 };
-    assembled(&prepared, programs, scenario.seed, CUT, extent).expect("it assembles")
+    assembled(&prepared, programs, scenario.seed, CUT, extent, SAMPLING).expect("it assembles")
 }
 
 const END: Time = Time(10_000_000_000_000);

@@ -7,7 +7,7 @@ use ultraloom_tests::{figures, run, run_on};
 
 fn counters(outcome: &Outcome) -> PortCounters {
     let mut sum = PortCounters::default();
-    outcome.ports[0].ports.iter().for_each(|port| sum.merge(&port.0.counters));
+    outcome.runs[0].record.ports.iter().for_each(|port| sum.merge(&port.counters));
     sum
 }
 
@@ -55,7 +55,7 @@ fn an_error_costs_its_closed_form() {
     let fault = "[[fault]]\nkind = \"bit-errors\"\nfer = 1\nlink = [\"host:1\", \"switch:0\"]\n\
         direction = \"up\"\nat = \"20 us\"\nuntil = \"20.08 us\"\n";
     let [clean, hit] = [text(""), text(fault)].map(|text| run(&text));
-    let end = |outcome: &Outcome| outcome.flows[0].messages[0].received.0;
+    let end = |outcome: &Outcome| outcome.runs[0].record.messages[0].received.0;
     let answer = 2 * 300_000 + 8 * 20;
     let wasted = u64::div_ceil(answer, frame);
     assert_eq!(counters(&hit).llr_nacks, 1);

@@ -74,8 +74,9 @@ fn witness(outcome: Outcome) -> String {
         }
         summary.to_json()
     };
-    let flows: Vec<_> = outcome.flows.iter().map(|set| &set.messages).collect();
-    let ports: Vec<_> = outcome.ports.iter().map(|set| &set.ports).collect();
+    let flows: Vec<_> = outcome.runs.iter().map(|run| &run.record.messages).collect();
+    let ports: Vec<_> =
+        outcome.runs.iter().map(|run| (&run.record.ports, &run.record.series)).collect();
     let captured: Vec<_> = outcome.captures.iter().map(|set| &set.record).collect();
     format!("{flows:?}{ports:?}{captured:?}{}", plain(outcome.summary))
 }

@@ -158,13 +158,14 @@ fn deep_spines_keep_pauses_from_senders() {
              bytes = \"1 MB\"\n"
         );
         let outcome = run(&text);
-        let ports = &outcome.ports[0].ports;
-        let received = |prefix: &str| -> u64 {
-            let own = ports.iter().filter(|(_, name, _)| name.starts_with(prefix));
-            own.map(|(record, ..)| record.counters.pauses_sent).sum()
+        let ports = &outcome.runs[0].record.ports;
+        let sent = |nodes: std::ops::Range<u32>| -> u64 {
+            let own = ports.iter().filter(|port| nodes.contains(&port.node.0));
+            own.map(|port| port.counters.pauses_sent).sum()
         };
         assert!(outcome.unfinished.is_empty(), "{:?}", outcome.unfinished);
-        (received("spine"), received("leaf"))
+        // 32 hosts, then 4 leaves, then 4 spines.
+        (sent(36..40), sent(32..36))
     };
     let (deep_spines, deep_leaves) = pauses("");
     let (spines, _) = pauses("spine_buffer = \"2 MiB\"");

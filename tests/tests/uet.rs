@@ -106,7 +106,7 @@ fn messages_arrive_exactly_once() {
     let found = &outcome.summary.variants[0].figures;
     assert_eq!((found.flows, found.completed), (240, 240));
     assert!(found.packets.trimmed > 0);
-    let messages = &outcome.flows[0].messages;
+    let messages = &outcome.runs[0].record.messages;
     assert!(messages.iter().all(|m| m.bytes == 30_001 && m.received <= m.acked));
 }
 
@@ -114,7 +114,7 @@ fn messages_arrive_exactly_once() {
 #[test]
 fn a_message_is_received_before_it_is_acknowledged() {
     let text = "[topology]\nhosts = 16\n[workload]\nkind = \"permutation\"\nbytes = \"1 MB\"\n";
-    for message in &run(text).flows[0].messages {
+    for message in &run(text).runs[0].record.messages {
         assert!(message.posted < message.received && message.received < message.acked);
     }
 }
@@ -160,7 +160,7 @@ fn every_mode_and_operation_finishes_under_loss() {
         );
         let outcome = run(&text);
         assert_eq!(outcome.unfinished, Vec::<String>::new(), "{options}");
-        let messages = &outcome.flows[0].messages;
+        let messages = &outcome.runs[0].record.messages;
         assert!(messages.iter().all(|m| m.received < Time::NEVER), "{options}");
         let found = &outcome.summary.variants[0].figures;
         assert!(found.packets.retransmitted > 0, "{options}: the links lose packets");
@@ -175,7 +175,7 @@ fn datagrams_stay_lost() {
     let outcome = run(text);
     let found = &outcome.summary.variants[0].figures;
     assert_eq!((found.completed, found.packets.retransmitted, found.packets.acks), (128, 0, 0));
-    let lost = outcome.flows[0].messages.iter().filter(|m| m.received == Time::NEVER).count();
+    let lost = outcome.runs[0].record.messages.iter().filter(|m| m.received == Time::NEVER).count();
     assert_eq!(lost as u64, found.packets.dropped);
     assert!(lost > 0);
 }

@@ -36,6 +36,8 @@ pub enum Command {
     Validate(Validate),
     /// Measure the engine's speed on this machine.
     Bench(Bench),
+    /// What the records of a run mean: tables, columns, units; distributions.
+    Schema(Schema),
 }
 
 /// Arguments of `run`.
@@ -140,6 +142,16 @@ pub enum Form {
     Ns3,
     /// Our own table: of flows, or of a trace.
     Table,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Only this table.
+    pub table: Option<String>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Table,
 }
 
 /// Arguments of `bench`.

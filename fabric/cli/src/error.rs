@@ -81,6 +81,16 @@ impl UserError {
     }
 }
 
+/// There is no `what` of that name: what there is, and the nearest.
+pub fn unknown(what: &str, name: &str, known: &[&str]) -> UserError {
+    let error =
+        UserError::new(format!("there is no {what} `{name}`; there are {}", known.join(", ")));
+    match topologies::text::nearest(name, known.iter().copied()) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
 /// The byte at which a line's column begins.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let mut start = 0;

@@ -2,16 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fabric::assemble::{Extent, Network, Parts, assemble};
+use fabric::assemble::{Extent, Network, Parts, assemble, lookahead};
 use fabric::engine::ranks::Ranks;
 use fabric::probe::{MessageRecord, RunRecord};
 use fabric::run::Run;
+use fabric::series::Sampling;
 use fabric::units::{Span, Time};
 use results::claims;
 use results::distribution::{completion_times, slowdowns};
-use results::flows::FlowSet;
 use results::plot::{Curve, Panel};
-use results::ports::PortSet;
+use results::records;
 use results::summary::{
     CollectiveShape, Context, Figures, JobShape, RunSummary, VariantSummary, WorkloadSummary,
 };
@@ -70,10 +70,8 @@ pub struct Settings<'a, R> {
 pub struct Outcome {
     /// Figures.
     pub summary: RunSummary,
-    /// Records of flows.
-    pub flows: Vec<FlowSet>,
-    /// Records of ports.
-    pub ports: Vec<PortSet>,
+    /// What each workload of each variant left.
+    pub runs: Vec<records::Run>,
     /// Captured frames.
     pub captures: Vec<CaptureSet>,
     /// Completion times, to plot.
@@ -113,8 +111,7 @@ pub fn execute<R: Ranks>(
             variants: Vec::new(),
             claims: Vec::new(),
         },
-        flows: Vec::new(),
-        ports: Vec::new(),
+        runs: Vec::new(),
         captures: Vec::new(),
         panels: Vec::new(),
         unfinished: Vec::new(),
@@ -130,7 +127,7 @@ pub fn execute<R: Ranks>(
         }
     }
     if !outcome.interrupted && settings.ranks.is_first() {
-        outcome.summary.claims = claims::judge(&scenario.claims, &outcome.summary, &outcome.flows);
+        outcome.summary.claims = claims::judge(&scenario.claims, &outcome.summary, &outcome.runs);
     }
     Ok(outcome)
 }
@@ -200,26 +197,19 @@ fn keep(
     variant: &Variant,
     workload: &Workload,
     prepared: &Prepared,
-    record: RunRecord,
+    mut record: RunRecord,
     context: Context,
     outcome: &mut Outcome,
 ) {
-    let name = |node| prepared.graph.name(node);
-    let ports = record.ports.iter().map(|port| (*port, name(port.node), name(port.peer)));
-    outcome.ports.push(PortSet {
-        variant: variant.name.clone(),
-        workload: workload.name.clone(),
-        ports: ports.collect(),
-    });
     let snap = variant.capture.as_ref().and_then(|capture| capture.snap);
     let (of, with) = (&variant.name, &workload.name);
-    outcome.captures.extend(CaptureSet::new(of, with, snap, prepared, record.capture));
-    outcome.flows.push(FlowSet {
-        variant: variant.name.clone(),
-        workload: workload.name.clone(),
-        messages: record.messages,
-        ideals: context.ideals,
-        jobs: context.jobs.into_iter().map(|job| (job.name, job.numbers)).collect(),
+    let capture = std::mem::take(&mut record.capture);
+    outcome.captures.extend(CaptureSet::new(of, with, snap, prepared, capture));
+    outcome.runs.push(records::Run {
+        variant: of.clone(),
+        workload: with.clone(),
+        record,
+        context,
     });
 }
 
@@ -263,7 +253,8 @@ fn run_one<R: Ranks>(
     let programs = prepared.workload(workload, scenario.seed)?;
     let mut context = context(&programs, settings);
     let extent = Extent { rank: ranks.rank(), ranks: ranks.count(), threads: settings.threads };
-    let run = assembled(prepared, programs, scenario.seed, settings.cut, extent)?;
+    let sampling = sampling(scenario, prepared)?;
+    let run = assembled(prepared, programs, scenario.seed, settings.cut, extent, sampling)?;
     context.shards = run.shards() as u64;
     let is_stored = prepared.behaviour.transport.is_stored();
     if settings.checkpoints.is_some() && !is_stored && ranks.is_first() {
@@ -314,6 +305,7 @@ pub fn assembled(
     seed: u64,
     cut: Cut,
     extent: Extent,
+    sampling: Option<Sampling>,
 ) -> Result<Run<AnyEndpoint, AnyProgram>, UserError> {
     let graph = &prepared.graph;
     let shard_of = partition(graph, cut.shards, cut.ranks, &programs.couplings);
@@ -331,11 +323,19 @@ pub fn assembled(
         faults: &prepared.faults.links,
         switch_faults: &prepared.faults.switches,
         capture: prepared.capture.as_ref(),
-        sampling: None,
+        sampling,
         seed,
         extent,
     });
     run.map_err(|error| UserError::new(error.to_string()))
+}
+
+/// What is recorded over time of a variant.
+fn sampling(scenario: &Scenario, prepared: &Prepared) -> Result<Option<Sampling>, UserError> {
+    let ports = 2 * prepared.graph.links.len() as u64;
+    let lookahead = lookahead(&prepared.graph, &prepared.behaviour.fabric)
+        .map_err(|error| UserError::new(error.to_string()))?;
+    Ok(scenario.records.sampling(ports, lookahead))
 }
 
 /// When a run of a variant ends at the latest.

@@ -8,6 +8,7 @@
 //!   `play`: one of them; [`checkpoint`]: their state, to go on after a stop
 //! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
 //! - [`convert`](mod@convert): workloads in other forms; [`forecast`]: memory, before a run
+//! - [`schema`](mod@schema): what records mean
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
@@ -26,6 +27,7 @@ pub mod progress;
 pub mod run;
 mod say;
 pub mod scenario;
+pub mod schema;
 pub mod topology;
 pub mod validate;
 
@@ -53,6 +55,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
         Some(Command::Convert(arguments)) => convert::convert(&arguments),
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
+        Some(Command::Schema(arguments)) => schema::schema(&arguments),
     };
     code.unwrap_or_else(|error| refuse(&error))
 }

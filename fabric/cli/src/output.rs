@@ -1,16 +1,18 @@
 //! The output folder: written beside its place and moved there whole, so that nothing is half-written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fabric::units::Span;
+use results::records::{Fabric, Records, histograms, table};
 use serde::Serialize;
 
 use crate::captures;
 use crate::checkpoint::beside;
 use crate::error::UserError;
 use crate::execute::Outcome;
-use crate::scenario::model::Scenario;
+use crate::prepare::Prepared;
+use crate::scenario::model::{Scenario, Variant};
 
 /// Where runs go unless said otherwise.
 const RUNS: &str = "results/runs";
@@ -21,16 +23,28 @@ pub struct Folder {
     partial: PathBuf,
 }
 
-/// What made the folder, and how to make it again.
+/// What has been written of a folder.
+#[derive(Default)]
+struct Written {
+    files: Vec<String>,
+    /// Rows of tables.
+    tables: BTreeMap<&'static str, usize>,
+}
+
+/// What made the folder, and how to make it again. Only `wall_s` differs between two runs of the same.
 #[derive(Serialize)]
 struct Manifest<'a> {
     name: &'a str,
     version: &'static str,
+    schema_version: &'static str,
     seed: u64,
     /// Runs the same again: `ultraloom run scenario.toml`.
     scenario: &'static str,
     variants: Vec<&'a str>,
-    files: Vec<&'a str>,
+    rows: BTreeMap<&'static str, usize>,
+    files: Vec<String>,
+    /// Seconds of running, all variants.
+    wall_s: f64,
 }
 
 impl Folder {
@@ -73,49 +87,68 @@ impl Folder {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn finish(self, scenario: &Scenario, outcome: &Outcome) -> Result<PathBuf, UserError> {
-        let svg = results::plot::svg(&scenario.name, &outcome.panels).map_err(UserError::new)?;
-        let png = results::plot::png(&svg).map_err(UserError::new)?;
-        let log = results::distribution::histogram_log(&distributions(outcome))
-            .map_err(UserError::new)?;
-        let flows = results::flows::flows(&outcome.flows);
-        let ports = results::ports::ports(&outcome.ports);
-        let captures = self.write_captures(outcome)?;
-        let mut files: Vec<(&'static str, Vec<u8>)> = vec![
-            ("summary.json", outcome.summary.to_json().into_bytes()),
-            ("scenario.toml", scenario.resolved.clone().into_bytes()),
-            ("flows.parquet", flows),
-            ("ports.parquet", ports),
-            ("completion.svg", svg.into_bytes()),
-            ("completion.png", png),
-            ("completion.hlog", log),
-        ];
-        if results::slowdown::is_worth_it(&outcome.summary) {
-            let svg = results::slowdown::svg(&outcome.summary).map_err(UserError::new)?;
-            let png = results::plot::png(&svg).map_err(UserError::new)?;
-            let table = results::slowdown::markdown(&outcome.summary);
-            files.extend([
-                ("slowdown.md", table.into_bytes()),
-                ("slowdown.svg", svg.into_bytes()),
-                ("slowdown.png", png),
-            ]);
+    pub fn finish(
+        self,
+        scenario: &Scenario,
+        prepared: &[Prepared],
+        outcome: &Outcome,
+    ) -> Result<PathBuf, UserError> {
+        let mut written = Written::default();
+        let fabric = |(variant, prepared)| fabric_of(variant, prepared);
+        let fabrics: Vec<Fabric<'_>> = scenario.variants.iter().zip(prepared).map(fabric).collect();
+        let options = &scenario.records;
+        let records = Records { runs: &outcome.runs, fabrics: &fabrics, bounds: options.bounds };
+        self.write(&mut written, "summary.json", outcome.summary.to_json().as_bytes())?;
+        self.write(&mut written, "scenario.toml", scenario.resolved.as_bytes())?;
+        for table in records.tables() {
+            written.tables.insert(table.name, table.rows());
+            for format in &options.formats {
+                let name = format!("{}.{}", table.name, format.ending());
+                self.write(&mut written, &name, &table.clone().encode(*format))?;
+            }
         }
+        for log in histograms::logs(&records) {
+            let text = log.encode().map_err(UserError::new)?;
+            self.write(&mut written, &format!("{}.hlog", log.name), &text)?;
+        }
+        let svg = results::plot::svg(&scenario.name, &outcome.panels).map_err(UserError::new)?;
+        self.write_figure(&mut written, "completion", &svg)?;
+        if results::slowdown::is_worth_it(&outcome.summary) {
+            let table = results::slowdown::markdown(&outcome.summary);
+            self.write(&mut written, "slowdown.md", table.as_bytes())?;
+            let svg = results::slowdown::svg(&outcome.summary).map_err(UserError::new)?;
+            self.write_figure(&mut written, "slowdown", &svg)?;
+        }
+        written.files.extend(self.write_captures(outcome)?);
         let manifest = Manifest {
             name: &scenario.name,
             version: env!("CARGO_PKG_VERSION"),
+            schema_version: table::SCHEMA_VERSION,
             seed: scenario.seed,
             scenario: "scenario.toml",
             variants: scenario.variants.iter().map(|variant| variant.name.as_str()).collect(),
-            files: files
-                .iter()
-                .map(|(name, _)| *name)
-                .chain(captures.iter().map(String::as_str))
-                .collect(),
+            rows: written.tables,
+            files: written.files,
+            wall_s: outcome.summary.variants.iter().map(|v| v.figures.engine.wall_s).sum(),
         };
         let manifest = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| UserError::new(format!("the manifest cannot be written: {error}")))?;
-        files.push(("manifest.json", manifest));
-        self.keep(&files)
+        self.keep(&[("manifest.json", manifest)])
+    }
+
+    /// Writes a file of the folder to be.
+    fn write(&self, written: &mut Written, name: &str, content: &[u8]) -> Result<(), UserError> {
+        let path = self.partial.join(name);
+        fs::write(&path, content).map_err(|error| cannot("write", &path, &error))?;
+        written.files.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Writes a figure as SVG and PNG.
+    fn write_figure(&self, written: &mut Written, name: &str, svg: &str) -> Result<(), UserError> {
+        let png = results::plot::png(svg).map_err(UserError::new)?;
+        self.write(written, &format!("{name}.svg"), svg.as_bytes())?;
+        self.write(written, &format!("{name}.png"), &png)
     }
 
     /// Writes the captures, one file a variant; returns the names.
@@ -169,16 +202,14 @@ impl Drop for Folder {
     }
 }
 
-/// Completion times by variant and workload, named so that tags may be made of them.
-fn distributions(outcome: &Outcome) -> Vec<(String, &[Span])> {
-    let tag = |text: &str| text.replace([' ', ','], "-");
-    let curves = outcome
-        .panels
-        .iter()
-        .flat_map(|panel| panel.curves.iter().map(move |curve| (&panel.title, curve)));
-    curves
-        .map(|(title, curve)| (format!("{}/{}", tag(&curve.name), tag(title)), &curve.times[..]))
-        .collect()
+/// What is recorded of a variant's fabric.
+fn fabric_of<'a>(variant: &'a Variant, prepared: &'a Prepared) -> Fabric<'a> {
+    Fabric {
+        variant: &variant.name,
+        graph: &prepared.graph,
+        faults: &prepared.faults.links,
+        switch_faults: &prepared.faults.switches,
+    }
 }
 
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> UserError {

@@ -123,7 +123,7 @@ pub fn run(arguments: &Run, world: &World) -> Result<ExitCode, UserError> {
         eprintln!("interrupted: the same command with --resume goes on from here");
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    let place = folder.finish(&scenario, &outcome)?;
+    let place = folder.finish(&scenario, &prepared, &outcome)?;
     if let Some(checkpoints) = checkpoints {
         checkpoints.remove();
     }

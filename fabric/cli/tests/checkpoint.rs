@@ -68,7 +68,14 @@ fn a_run_killed_ten_times_ends_as_if_it_had_not_been() {
     }
     let text = std::fs::read(place.0.join("often/summary.json")).expect("a summary");
     assert_eq!(witness(&summary(&text)), once, "killed {killed} times");
-    for records in ["flows.parquet", "ports.parquet", "completion.svg", "scenario.toml"] {
+    for records in [
+        "flows.parquet",
+        "ports.parquet",
+        "port_samples.parquet",
+        "connection_samples.parquet",
+        "completion.svg",
+        "scenario.toml",
+    ] {
         let [one, other] = ["once", "often"]
             .map(|folder| std::fs::read(place.0.join(folder).join(records)).expect("records"));
         assert_eq!(one, other, "{records}");

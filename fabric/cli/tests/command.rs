@@ -64,6 +64,60 @@ fn json_is_one_object_and_runs_can_be_repeated() {
     assert_ne!(digest(&seeded), first);
 }
 
+/// Of two runs of the same, on other threads and shards, all records are the same to the byte.
+#[test]
+fn records_are_the_same_to_the_byte() {
+    let place = Place::new("bytes");
+    place.file("small.toml", SMALL);
+    let run = |out: &str, more: &[&str]| {
+        let arguments = [&["run", "small.toml", "--output", "quiet", "--out", out], more].concat();
+        assert!(place.ultraloom(&arguments).status.success());
+    };
+    run("a", &["--threads", "1"]);
+    run("b", &["--threads", "1"]);
+    run("c", &["--threads", "2", "--shards", "5"]);
+    let mut records = 0;
+    for entry in std::fs::read_dir(place.0.join("a")).expect("a folder") {
+        let path = entry.expect("a file").path();
+        let name = path.file_name().expect("a name");
+        if ["manifest.json", "summary.json"].iter().any(|timed| name == *timed) {
+            continue;
+        }
+        let first = std::fs::read(&path).expect("a record");
+        for other in ["b", "c"] {
+            let other = std::fs::read(place.0.join(other).join(name)).expect("the same file");
+            assert!(first == other, "{}", path.display());
+        }
+        records += 1;
+    }
+    assert!(records > 15, "{records} files");
+}
+
+/// Tables come as CSV and as lines of JSON where that is asked for, with all series off without samples.
+#[test]
+fn records_come_in_other_forms() {
+    let place = Place::new("forms");
+    let records = "[records]\nformats = [\"csv\", \"json\"]\nseries = false\nflows = 50\n";
+    place.file("small.toml", &format!("{SMALL}{records}"));
+    assert!(place.ultraloom(&["run", "small.toml", "--out", "o"]).status.success());
+    let read = |name: &str| std::fs::read_to_string(place.0.join("o").join(name)).expect(name);
+    assert!(read("ports.csv").lines().count() > 50);
+    assert!(read("ports.jsonl").lines().next().expect("a row").starts_with("{\"variant\":\"uec\""));
+    assert_eq!(read("port_samples.csv").lines().count(), 1, "the head alone");
+    assert!(read("flows.csv").lines().count() <= 101, "50 rows of each variant");
+    assert!(!place.0.join("o/flows.parquet").exists());
+    for (wrong, message) in [
+        ("formats = \"xml\"", "`records.formats` is `xml`; expected parquet, csv or json"),
+        ("ports = \"some\"", "`records.ports` is `some`"),
+        ("interval = \"0 us\"", "`records.interval` is `0 us`; expected more than 0"),
+    ] {
+        place.file("wrong.toml", &format!("{SMALL}[records]\n{wrong}\n"));
+        let output = place.ultraloom(&["run", "wrong.toml"]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && text.contains(message), "{text}");
+    }
+}
+
 /// `--output quiet` prints nothing.
 #[test]
 fn quiet_prints_nothing() {

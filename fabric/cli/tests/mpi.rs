@@ -54,7 +54,9 @@ fn ranks_give_one_folder_with_the_same_records() {
             assert_eq!(one["fct_us"], several["fct_us"]);
             assert_eq!(several["engine"]["ranks"], ranks);
         }
-        for records in ["flows.parquet", "ports.parquet"] {
+        for records in
+            ["flows.parquet", "ports.parquet", "port_samples.parquet", "connection_samples.parquet"]
+        {
             let [one, several] = ["alone", &out]
                 .map(|folder| std::fs::read(place.0.join(folder).join(records)).expect("records"));
             assert_eq!(one, several, "{records} of {ranks} ranks");

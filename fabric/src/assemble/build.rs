@@ -233,6 +233,7 @@ impl<'a, E: Endpoint> Builder<'a, E> {
             Outlet::new(number as u16, self.split.shards(), owners.clone(), members.len());
         let first_class = members.iter().filter(|node| self.classes[node.index()] == 0);
         outlet.first_class = first_class.count() as u32;
+        outlet.observed = self.sampling.map(|_| Box::default());
         if !self.classes.contains(&1) {
             outlet.earliest[1] = Time::NEVER;
         }
@@ -303,9 +304,7 @@ impl<'a, E: Endpoint> Builder<'a, E> {
             }
         });
         let nic = Nic::new((self.endpoint)(host, Network::ScaleOut));
-        let mut host = Host::new(host, nic, inner, program, group);
-        host.observed = self.sampling.map(|_| Box::default());
-        host
+        Host::new(host, nic, inner, program, group)
     }
 
     /// Telemetry on the ports of `node` from place `first` on: switches write it, hosts send and take it.

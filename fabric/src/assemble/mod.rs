@@ -142,7 +142,10 @@ pub fn set_aside(graph: &Graph, config: &FabricConfig, shared: &SharedBuffer) ->
 }
 
 /// The shortest latency of all links: how far every node may run ahead.
-fn lookahead(graph: &Graph, config: &FabricConfig) -> Result<Span, AssembleError> {
+///
+/// # Errors
+/// [`AssembleError::NoLookahead`], when a link has none at all.
+pub fn lookahead(graph: &Graph, config: &FabricConfig) -> Result<Span, AssembleError> {
     let mut shortest = Span(u64::MAX);
     for link in &graph.links {
         for node in [link.a, link.b] {

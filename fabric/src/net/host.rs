@@ -18,7 +18,7 @@ use crate::net::switch::{Ports, gate};
 use crate::packet::Packet;
 use crate::probe::EndpointCounters;
 use crate::program::{Program, ProgramCx};
-use crate::series::Observed;
+use crate::series::Measured;
 use crate::telemetry::Telemetry;
 use crate::units::Time;
 
@@ -64,8 +64,9 @@ pub(crate) struct Host<E, P> {
     started: bool,
     /// Messages acknowledged since the last report.
     done: u64,
-    /// What its transport measures of single packets, if that is recorded.
-    pub(crate) observed: Option<Box<Observed>>,
+    /// What its transport measured of the last packet.
+    #[serde(skip)]
+    measured: Measured,
     #[serde(skip)]
     lists: Lists,
 }
@@ -130,7 +131,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             wakes_asked: 0,
             started: false,
             done: 0,
-            observed: None,
+            measured: Measured::default(),
             lists: Lists::default(),
         }
     }
@@ -275,6 +276,9 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         debug_assert_eq!(packet.dst, self.id, "a packet reaches its destination");
         let which = self.of_port(port);
         self.with_endpoint(now, which, |endpoint, cx| endpoint.on_packet(cx, &packet));
+        if let Some(observed) = &mut outlet.observed {
+            observed.record(std::mem::take(&mut self.measured));
+        }
         self.settle(now);
     }
 
@@ -311,7 +315,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
             completions: &mut self.lists.completions,
             counters: &mut self.counters,
             telemetry: &mut nic.telemetry,
-            observed: self.observed.as_deref_mut(),
+            measured: &mut self.measured,
         };
         call(&mut nic.endpoint, &mut cx)
     }

@@ -12,6 +12,7 @@ use crate::net::mail::Mail;
 use crate::net::tap::Taps;
 use crate::packet::{Label, Packet};
 use crate::probe::Work;
+use crate::series::Observed;
 use crate::telemetry::Telemetry;
 use crate::units::Time;
 
@@ -83,6 +84,8 @@ pub(crate) struct Outlet {
     #[serde(skip)]
     pub(crate) addressed: Vec<u16>,
     pub(crate) taps: Taps,
+    /// What transports measure of packets, if that is recorded.
+    pub(crate) observed: Option<Box<Observed>>,
 }
 
 impl Outlet {
@@ -104,6 +107,7 @@ impl Outlet {
             outbox: (0..shards).map(|_| Mail::default()).collect(),
             addressed: Vec::new(),
             taps: Taps::default(),
+            observed: None,
         }
     }
 
@@ -317,9 +321,9 @@ impl Outlet {
         self.outbox = built.outbox;
     }
 
-    /// What was captured; all else goes.
-    pub(crate) fn into_record(self) -> CaptureRecord {
-        self.taps.record
+    /// What was captured, and what was measured; all else goes.
+    pub(crate) fn into_records(self) -> (CaptureRecord, Option<Box<Observed>>) {
+        (self.taps.record, self.observed)
     }
 
     /// Packets of this shard and in its unsent mail.

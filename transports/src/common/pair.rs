@@ -11,6 +11,7 @@ use fabric::engine::timers::Timers;
 use fabric::ids::{Class, HostId};
 use fabric::packet::{Packet, flags};
 use fabric::probe::EndpointCounters;
+use fabric::series::Measured;
 use fabric::telemetry::Telemetry;
 use fabric::units::{Rate, Span, Time};
 
@@ -166,7 +167,7 @@ impl<E: Endpoint, F: FnMut(Time, &Packet) -> Fate> Bench<E, F> {
                 completions: &mut completions,
                 counters: &mut station.counters,
                 telemetry: &mut station.telemetry,
-                observed: None,
+                measured: &mut Measured::default(),
             },
         );
         self.completed.extend(completions.into_iter().map(|done| (self.now, id, done)));

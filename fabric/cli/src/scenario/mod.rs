@@ -2,7 +2,7 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `capture`, `claim`, `faults`, [`jobs`], [`programs`], `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
+//! - `sections`: one function a section; `capture`, `claim`, `faults`, [`jobs`], [`programs`], [`records`], `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
 //!   a file of their own
 //! - [`presets`]: clusters by name; [`model`]: the scenario as data
 
@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod model;
 pub mod presets;
 pub mod programs;
+pub mod records;
 mod roce;
 mod sections;
 mod sprayed;
@@ -86,7 +87,8 @@ pub fn from_source(
         })
         .collect::<Result<Vec<Variant>, UserError>>()?;
     let claims = claim::claims(&top, &variants)?;
-    Ok(Scenario { name, seed, variants, claims, resolved })
+    let records = records::records(&top.table("records")?)?;
+    Ok(Scenario { name, seed, variants, claims, records, resolved })
 }
 
 /// The names and overrides of the variants, taken out of the tree; one without overrides if there are
@@ -102,6 +104,7 @@ fn variants(root: &mut Table) -> Result<Vec<(String, Table)>, UserError> {
     let mut variants = Vec::new();
     for entry in &table.entries {
         check_name(&entry.key, Some(&entry.item))?;
+        of_the_scenario(entry)?;
         match &entry.item.value {
             Value::Table(overrides) => variants.push((entry.key.clone(), overrides.clone())),
             other => {
@@ -115,6 +118,17 @@ fn variants(root: &mut Table) -> Result<Vec<(String, Table)>, UserError> {
         return Err(UserError::at(&item.origin, "`variants` is empty"));
     }
     Ok(variants)
+}
+
+/// What is recorded is the same of all variants.
+fn of_the_scenario(entry: &Entry) -> Result<(), UserError> {
+    if let Value::Table(table) = &entry.item.value
+        && let Some(item) = table.get("records")
+    {
+        let message = format!("`variants.{}.records`: all variants are recorded alike", entry.key);
+        return Err(UserError::at(&item.origin, message).help("write [records]"));
+    }
+    Ok(())
 }
 
 /// Names go into file names and tables.

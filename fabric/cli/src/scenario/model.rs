@@ -19,6 +19,7 @@ pub use crate::scenario::jobs::{BurstOptions, Job, JobsOptions, Seats};
 pub use crate::scenario::programs::{
     ProgramOptions, ProgramSource, ServingOptions, TraceFile, TrainingOptions, Ways,
 };
+pub use crate::scenario::records::RecordOptions;
 pub use crate::scenario::topology::{BuildingOptions, ScaleUpOptions, TopologyKind};
 pub use crate::scenario::uet::UetOptions;
 
@@ -33,6 +34,8 @@ pub struct Scenario {
     pub variants: Vec<Variant>,
     /// What it says of its own results.
     pub claims: Vec<Claim>,
+    /// What is recorded of its runs.
+    pub records: RecordOptions,
     /// The scenario after all overrides, as TOML.
     pub resolved: String,
 }

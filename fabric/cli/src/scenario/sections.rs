@@ -21,7 +21,7 @@ pub(super) const MANY: u64 = 16 << 20;
 pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, UserError> {
     let top = Section::new("", table);
     // Read by the caller, and known here so that they are not called unknown.
-    let _ = (top.get("name"), top.get("seed"), top.get("claim"));
+    let _ = (top.get("name"), top.get("seed"), top.get("claim"), top.get("records"));
     let profile = top.word(
         "profile",
         &[
@@ -257,6 +257,7 @@ pub(super) fn all_keys() -> Vec<String> {
         include_str!("faults.rs"),
         include_str!("jobs.rs"),
         include_str!("programs.rs"),
+        include_str!("records.rs"),
         include_str!("roce.rs"),
         include_str!("sections.rs"),
         include_str!("sprayed.rs"),

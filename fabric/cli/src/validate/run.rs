@@ -87,7 +87,8 @@ fn record(
     let prepared = Prepared::with(variant, scene.files.clone())?;
     let programs = prepared.workload(&variant.workloads[0], seed)?;
     let messages = programs.messages;
-    let run = assembled(&prepared, programs, seed, Cut { shards: 1, ranks: 1 }, Extent::default())?;
+    let run =
+        assembled(&prepared, programs, seed, Cut { shards: 1, ranks: 1 }, Extent::default(), None)?;
     Ok(sample(&run.execute(1, until(variant), progress), messages))
 }
 

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use fabric::engine::timers::Timers;
 use fabric::ids::MessageId;
 use fabric::probe::EndpointCounters;
+use fabric::series::Measured;
 use fabric::telemetry::Telemetry;
 use fabric::units::{Rate, Span, Time};
 
@@ -279,7 +280,7 @@ fn offered(config: UetConfig, polls: usize, paused: u8) -> Vec<Option<Kind>> {
         completions: &mut Vec::new(),
         counters: &mut counters,
         telemetry: &mut Telemetry::default(),
-        observed: None,
+        measured: &mut Measured::default(),
     };
     let header = Data {
         spdcid: 0,

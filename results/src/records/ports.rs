@@ -1,19 +1,9 @@
 //! A record for every port.
 
-use fabric::probe::{PortCounters, PortRecord};
+use fabric::probe::PortCounters;
 
-use crate::columns::{Column, parquet};
-
-/// The ports of one workload of one variant, with the names of their nodes.
-#[derive(Clone, Debug)]
-pub struct PortSet {
-    /// Variant.
-    pub variant: String,
-    /// Workload.
-    pub workload: String,
-    /// Ports, each with the names of its node and of the peer.
-    pub ports: Vec<(PortRecord, String, String)>,
-}
+use crate::records::table::{Column, Table};
+use crate::records::{Records, keys};
 
 /// Counters in file order: name, meaning, value.
 type Counter = (&'static str, &'static str, &'static str, fn(&PortCounters) -> u64);
@@ -46,45 +36,41 @@ const COUNTERS: [Counter; 21] = [
     ("queue_bytes_max", "B", "longest egress queue, all classes", |c| c.queue_bytes_max),
 ];
 
-/// All ports as a Parquet file: one row a port.
-pub fn ports(sets: &[PortSet]) -> Vec<u8> {
-    let rows = || sets.iter().flat_map(|set| set.ports.iter().map(move |port| (set, port)));
-    let mut columns = vec![
-        Column::text(
-            "variant",
-            "variant of the scenario",
-            rows().map(|(set, _)| set.variant.clone()),
-        ),
-        Column::text(
-            "workload",
-            "workload of the variant",
-            rows().map(|(set, _)| set.workload.clone()),
-        ),
-        Column::text("node", "node of the port", rows().map(|(_, port)| port.1.clone())),
+pub(super) fn table(records: &Records<'_>) -> Table {
+    let rows =
+        || records.runs.iter().flat_map(|run| run.record.ports.iter().map(move |p| (run, p)));
+    let name = |run, node| records.graph(run).map_or_else(String::new, |graph| graph.name(node));
+    let mut columns = keys(rows().map(|(run, _)| run));
+    columns.extend([
+        Column::text("node", "node of the port", rows().map(|(run, port)| name(run, port.node))),
         Column::numbers(
             "port",
             "",
             "number of the port at its node",
-            rows().map(|(_, port)| u64::from(port.0.port)),
+            rows().map(|(_, port)| u64::from(port.port)),
         ),
         Column::text(
             "peer",
             "node at the other end of the link",
-            rows().map(|(_, port)| port.2.clone()),
+            rows().map(|(run, port)| name(run, port.peer)),
         ),
-    ];
+        Column::numbers(
+            "link",
+            "",
+            "number of the link, as in `links`",
+            rows().map(|(_, port)| u64::from(port.link.0)),
+        ),
+    ]);
     for (name, unit, meaning, value) in COUNTERS {
-        let values = rows().map(move |(_, port)| value(&port.0.counters));
+        let values = rows().map(move |(_, port)| value(&port.counters));
         columns.push(Column::numbers(name, unit, meaning, values));
     }
-    parquet("Ultraloom ports", columns)
+    Table::new("ports", "a row for every port: what it counted", columns)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fabric::ids::NodeId;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     /// Every counter of a port has its column.
     #[test]
@@ -95,14 +81,5 @@ mod tests {
         let mut known: Vec<&str> = counters.entries().iter().map(|entry| entry.0).collect();
         known.sort_unstable();
         assert_eq!(names, known);
-        let record = PortRecord { node: NodeId(0), port: 3, peer: NodeId(9), counters };
-        let set = PortSet {
-            variant: "roce".into(),
-            workload: "incast".into(),
-            ports: vec![(record, "host:0".into(), "tor:1".into())],
-        };
-        let file = bytes::Bytes::from(ports(&[set]));
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        assert_eq!(reader.schema().fields().len(), 5 + COUNTERS.len());
     }
 }
