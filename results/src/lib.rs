@@ -11,22 +11,23 @@
 //! - [`columns_of_text`]: small tables; [`slowdown`]: transports against traffic, as a table and a figure
 //! - [`records`]: everything a run leaves, as tables with meanings and units in the file
 //! - [`pcapng`]: captured frames
-//! - [`picture`]: a fabric drawn; [`plot`]: completion-time distributions as SVG and PNG
-//! - [`fidelity`], [`fidelity_plot`]: our figures beside a reference's
+//! - [`picture`]: a fabric drawn; [`plots`]: figures as SVG and PNG
+//! - [`sweep`]: runs of a sweep in one table, with intervals over seeds
+//! - [`fidelity`]: our figures beside a reference's
 //! - [`unfinished`]: what a run that ended early still owed
 
 pub mod claims;
 pub mod columns_of_text;
 pub mod distribution;
 pub mod fidelity;
-pub mod fidelity_plot;
 pub mod jobs;
 pub mod pcapng;
 pub mod picture;
-pub mod plot;
+pub mod plots;
 pub mod programs;
 pub mod records;
 pub mod slowdown;
 pub mod summary;
+pub mod sweep;
 pub mod table;
 pub mod unfinished;

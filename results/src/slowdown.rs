@@ -3,9 +3,9 @@
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, Table, TableStyle};
 use plotters::prelude::*;
-use plotters::style::FontFamily;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::plots::style::{DrawError, GREY, font};
 use crate::summary::{RunSummary, VariantSummary};
 
 const PANEL: i32 = 270;
@@ -15,7 +15,6 @@ const LABELS: i32 = 150;
 const TOP: i32 = 92;
 const LINE: i32 = 24;
 const BELOW: i32 = 44;
-const GREY: RGBColor = RGBColor(110, 110, 110);
 /// Median and tails, apart for colour-blind readers and in print (Okabe and Ito).
 const MARKS: [(&str, RGBColor); 3] = [
     ("p50", RGBColor(0, 114, 178)),
@@ -23,7 +22,6 @@ const MARKS: [(&str, RGBColor); 3] = [
     ("p99.9", RGBColor(213, 94, 0)),
 ];
 
-type DrawError = Box<dyn std::error::Error>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// Whether a run compares enough for this to say more than the variants side by side.
@@ -59,10 +57,6 @@ pub fn text(summary: &RunSummary) -> String {
 /// The same as Markdown.
 pub fn markdown(summary: &RunSummary) -> String {
     table(summary, ASCII_MARKDOWN)
-}
-
-fn font(size: u32) -> TextStyle<'static> {
-    (FontFamily::SansSerif, size).into_font().color(&BLACK)
 }
 
 /// The three slowdowns of a variant under a workload; `None` where nothing finished.
@@ -197,6 +191,6 @@ mod tests {
     fn the_figure_has_a_dot_for_each_percentile() {
         let svg = svg(&summary(true)).unwrap();
         assert_eq!(svg.matches("<circle").count(), 3 * 6 + 3);
-        assert!(crate::plot::png(&svg).unwrap().starts_with(b"\x89PNG"));
+        assert!(crate::plots::png(&svg).unwrap().starts_with(b"\x89PNG"));
     }
 }

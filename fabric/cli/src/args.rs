@@ -19,6 +19,7 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   ultraloom run
   ultraloom run topologies/scenarios/incast.toml --set topology.hosts=64 --seed 7
+  ultraloom sweep topologies/scenarios/sweep.toml --out results/runs/sizes --jobs 2
   ultraloom topology topologies/scenarios/dragonfly.toml --set topology.hosts=1056
   ultraloom run my.toml --threads 1 --output json --out results/runs/mine
   ultraloom run my.toml --out results/runs/long --checkpoint-every '10min wall' --resume";
@@ -28,6 +29,8 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Run a scenario, all its variants, and compare them.
     Run(Run),
+    /// Run a scenario with all settings of its [sweep], in parallel; a sweep that was stopped can go on.
+    Sweep(Sweep),
     /// Describe a scenario's fabric: switches, links, bisection, routes, memory; export it.
     Topology(Topology),
     /// Write a workload in another form: flows as .cm, ns-3 flow file or table; traces and generated programs as GOAL or table.
@@ -76,6 +79,53 @@ pub struct Run {
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// Arguments of `sweep`.
+#[derive(Debug, Args)]
+pub struct Sweep {
+    /// Scenario file with a [sweep].
+    pub scenario: PathBuf,
+    /// Override a key of the scenario; repeatable.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Seed of all random streams, where the sweep does not say seeds.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// Folder for the runs, tables and plots; must not exist, or be empty, unless the sweep goes on [default:
+    /// results/runs/NAME-sweep, numbered if taken].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with a sweep that was stopped, by whatever: runs that are there are kept, the rest is done. Needs --out.
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// Runs at a time, each on one thread [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub jobs: Option<u64>,
+    /// Memory that runs may need together, by their forecasts; one run alone may need more [default: 80 % of what is free].
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
+    /// Do only this share of the runs, like 2/8; all shares of a sweep write to the same --out.
+    #[arg(long, value_name = "I/N", value_parser = parse_share, requires = "out")]
+    pub shard: Option<(u64, u64)>,
+    /// Write a Slurm job-array script that does the sweep in so many tasks (--tasks), and run nothing.
+    #[arg(long, value_name = "FILE", requires = "out")]
+    pub slurm: Option<PathBuf>,
+    /// Tasks of the job array.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub tasks: u64,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `I/N`, from 1 to N.
+fn parse_share(text: &str) -> Result<(u64, u64), String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((i, n)) if (1..=n).contains(&i) => Ok((i, n)),
+        _ => Err("write I/N with I from 1 to N, like 2/8".to_owned()),
+    }
 }
 
 /// Arguments of `topology`.

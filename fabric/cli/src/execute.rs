@@ -10,7 +10,7 @@ use fabric::series::Sampling;
 use fabric::units::{Span, Time};
 use results::claims;
 use results::distribution::{completion_times, slowdowns};
-use results::plot::{Curve, Panel};
+use results::plots::completion::{Curve, Panel};
 use results::records;
 use results::summary::{
     CollectiveShape, Context, Figures, JobShape, RunSummary, VariantSummary, WorkloadSummary,

@@ -5,7 +5,7 @@
 //! - [`scenario`]: TOML to checked data; [`error`]: errors that show their place;
 //!   [`csv_file`]: tables with places
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: all runs of a scenario,
-//!   `play`: one of them; [`checkpoint`]: their state, to go on after a stop
+//!   `play`: one of them; [`sweep`](mod@sweep): many scenarios side by side; [`checkpoint`]: their state, to go on after a stop
 //! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
 //! - [`convert`](mod@convert): workloads in other forms; [`forecast`]: memory, before a run
 //! - [`schema`](mod@schema): what records mean
@@ -28,6 +28,7 @@ pub mod run;
 mod say;
 pub mod scenario;
 pub mod schema;
+pub mod sweep;
 pub mod topology;
 pub mod validate;
 
@@ -51,6 +52,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Run(arguments)) => return run::run_among(&arguments),
         None => return run::run_among(&Run::default()),
         _ if dist::started() > 1 => Err(UserError::new("only `run` works on several processes")),
+        Some(Command::Sweep(arguments)) => sweep::sweep(&arguments),
         Some(Command::Topology(arguments)) => topology::topology(&arguments),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
         Some(Command::Convert(arguments)) => convert::convert(&arguments),

@@ -111,7 +111,8 @@ impl Folder {
             let text = log.encode().map_err(UserError::new)?;
             self.write(&mut written, &format!("{}.hlog", log.name), &text)?;
         }
-        let svg = results::plot::svg(&scenario.name, &outcome.panels).map_err(UserError::new)?;
+        let svg = results::plots::completion::svg(&scenario.name, &outcome.panels)
+            .map_err(UserError::new)?;
         self.write_figure(&mut written, "completion", &svg)?;
         if results::slowdown::is_worth_it(&outcome.summary) {
             let table = results::slowdown::markdown(&outcome.summary);
@@ -146,7 +147,7 @@ impl Folder {
 
     /// Writes a figure as SVG and PNG.
     fn write_figure(&self, written: &mut Written, name: &str, svg: &str) -> Result<(), UserError> {
-        let png = results::plot::png(svg).map_err(UserError::new)?;
+        let png = results::plots::png(svg).map_err(UserError::new)?;
         self.write(written, &format!("{name}.svg"), svg.as_bytes())?;
         self.write(written, &format!("{name}.png"), &png)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use results::columns_of_text::aligned;
-use results::{picture, plot};
+use results::{picture, plots};
 use topologies::describe::Description;
 use topologies::{channels, check, export};
 
@@ -93,7 +93,7 @@ fn export_all(arguments: &Topology, name: &str, shown: &[&Fabric<'_>]) -> Result
     }
     let drawn = || picture::svg(graph, &format!("{name} — {}", shown[0].variants.join(", ")));
     let pixels = || {
-        plot::png(&drawn())
+        plots::png(&drawn())
             .map_err(|error| UserError::new(format!("cannot draw the fabric: {error}")))
     };
     let write = |path: &Option<PathBuf>, make: &dyn Fn() -> Result<Vec<u8>, UserError>| {

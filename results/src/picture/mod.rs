@@ -22,7 +22,7 @@ const COLOURS: [&str; 7] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
 const HOST: &str = "#555555";
 
-/// The picture as SVG, with a title above it. [`crate::plot::png`] makes a PNG of it.
+/// The picture as SVG, with a title above it. [`crate::plots::png`] makes a PNG of it.
 pub fn svg(graph: &Graph, title: &str) -> String {
     let is_direct = graph.top_tier() == 0 && graph.switches.len() > 1 && graph.shape.is_some();
     match graph.hosts {
@@ -230,7 +230,7 @@ mod tests {
             assert!(svg.contains(text), "{text}");
         }
         assert_eq!(svg.matches('M').count(), 20 + 2, "links and the legend");
-        assert!(crate::plot::png(&svg).unwrap().starts_with(b"\x89PNG"));
+        assert!(crate::plots::png(&svg).unwrap().starts_with(b"\x89PNG"));
     }
 
     /// Of a large fabric tiers are drawn, with how many switches and links there are.

@@ -1,5 +1,6 @@
 //! Tables with meanings and units inside: as Parquet, CSV, or lines of JSON.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
@@ -14,7 +15,7 @@ pub const SCHEMA_VERSION: &str = "2";
 /// A column: its name, unit, meaning and values.
 #[derive(Clone, Debug)]
 pub struct Column {
-    name: &'static str,
+    name: Cow<'static, str>,
     unit: &'static str,
     meaning: &'static str,
     values: ArrayRef,
@@ -29,7 +30,7 @@ impl Column {
         values: impl Iterator<Item = String>,
     ) -> Column {
         let values: StringArray = values.map(Some).collect();
-        Column { name, unit: "", meaning, values: Arc::new(values), nullable: false }
+        Column { name: name.into(), unit: "", meaning, values: Arc::new(values), nullable: false }
     }
 
     /// A column of whole numbers.
@@ -40,7 +41,7 @@ impl Column {
         values: impl Iterator<Item = u64>,
     ) -> Column {
         let values: UInt64Array = values.map(Some).collect();
-        Column { name, unit, meaning, values: Arc::new(values), nullable: false }
+        Column { name: name.into(), unit, meaning, values: Arc::new(values), nullable: false }
     }
 
     /// A column of whole numbers that can be missing.
@@ -51,7 +52,7 @@ impl Column {
         values: impl Iterator<Item = Option<u64>>,
     ) -> Column {
         let values: UInt64Array = values.collect();
-        Column { name, unit, meaning, values: Arc::new(values), nullable: true }
+        Column { name: name.into(), unit, meaning, values: Arc::new(values), nullable: true }
     }
 
     /// A column of numbers that can be missing.
@@ -62,21 +63,40 @@ impl Column {
         values: impl Iterator<Item = Option<f64>>,
     ) -> Column {
         let values: Float64Array = values.collect();
-        Column { name, unit, meaning, values: Arc::new(values), nullable: true }
+        Column { name: name.into(), unit, meaning, values: Arc::new(values), nullable: true }
+    }
+
+    /// A column of text whose name is known only now.
+    pub(crate) fn named(
+        name: String,
+        meaning: &'static str,
+        values: impl Iterator<Item = String>,
+    ) -> Column {
+        Column { name: name.into(), ..Column::text("", meaning, values) }
+    }
+
+    /// A column of numbers whose name is known only now.
+    pub(crate) fn named_reals(
+        name: String,
+        unit: &'static str,
+        meaning: &'static str,
+        values: impl Iterator<Item = Option<f64>>,
+    ) -> Column {
+        Column { name: name.into(), ..Column::reals("", unit, meaning, values) }
     }
 
     fn field(&self) -> Field {
         let kind: DataType = self.values.data_type().clone();
         let metadata = [("unit", self.unit), ("meaning", self.meaning)];
-        Field::new(self.name, kind, self.nullable).with_metadata(metadata)
+        Field::new(self.name.as_ref(), kind, self.nullable).with_metadata(metadata)
     }
 }
 
 /// What `ultraloom schema` says of a column.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Described {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// `text`, `whole number` or `number`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -138,7 +158,7 @@ impl Table {
             _ => "number",
         };
         let described = |column: &Column| Described {
-            name: column.name,
+            name: column.name.clone(),
             kind: kind(column),
             optional: column.nullable,
             unit: column.unit,

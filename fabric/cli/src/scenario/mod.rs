@@ -4,7 +4,7 @@
 //! - `take`: typed values out of a table
 //! - `sections`: one function a section; `capture`, `claim`, `faults`, [`jobs`], [`programs`], [`records`], `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
 //!   a file of their own
-//! - [`presets`]: clusters by name; [`model`]: the scenario as data
+//! - [`presets`]: clusters by name; [`model`]: the scenario as data; [`sweep`]: several runs of one
 
 mod capture;
 mod claim;
@@ -17,6 +17,7 @@ pub mod records;
 mod roce;
 mod sections;
 mod sprayed;
+pub mod sweep;
 mod take;
 mod tcp;
 pub mod topology;
@@ -43,15 +44,19 @@ pub fn load(
     sets: &[String],
     seed: Option<u64>,
 ) -> Result<Scenario, UserError> {
-    let source = match path {
-        Some(path) => tree::read(path, None)?,
-        None => Arc::new(Source {
+    from_source(&source(path)?, sets, seed)
+}
+
+/// The text of a scenario: the file at `path`, or the default one.
+fn source(path: Option<&Path>) -> Result<Arc<Source>, UserError> {
+    match path {
+        Some(path) => tree::read(path, None),
+        None => Ok(Arc::new(Source {
             name: "the default scenario".to_owned(),
             text: DEFAULT.to_owned(),
             folder: None,
-        }),
-    };
-    from_source(&source, sets, seed)
+        })),
+    }
 }
 
 /// Reads a scenario from a text.
@@ -63,6 +68,14 @@ pub fn from_source(
     sets: &[String],
     seed: Option<u64>,
 ) -> Result<Scenario, UserError> {
+    let mut root = root(source, sets, seed)?;
+    // What is swept concerns `ultraloom sweep` alone.
+    root.remove("sweep");
+    from_root(root, source)
+}
+
+/// The tree of a scenario, after all overrides.
+fn root(source: &Arc<Source>, sets: &[String], seed: Option<u64>) -> Result<Table, UserError> {
     let Item { value: Value::Table(mut root), origin } = tree::parse(source)? else {
         return Err(UserError::new(format!("{} is no table", source.name)));
     };
@@ -70,9 +83,13 @@ pub fn from_source(
         tree::set(&mut root, argument)?;
     }
     if let Some(seed) = seed {
-        let item = Item { value: Value::Integer(seed as i64), origin: origin.clone() };
-        root.set(Entry { key: "seed".to_owned(), key_origin: origin.clone(), item });
+        tree::put(&mut root, "seed", Item { value: Value::Integer(seed as i64), origin })?;
     }
+    Ok(root)
+}
+
+/// The scenario of a tree.
+fn from_root(mut root: Table, source: &Arc<Source>) -> Result<Scenario, UserError> {
     let resolved = resolved(&root, source)?;
     let variants = variants(&mut root)?;
     let top = Section::new("", &root);
@@ -277,7 +294,13 @@ mod tests {
                 "13:1",
                 "known here",
             ),
-            ("seed = 7", "seed = 7\nsweep = 1", "unknown key `sweep`", "2:1", ""),
+            (
+                "seed = 7",
+                "seed = 7\nswep = 1",
+                "unknown key `swep`",
+                "2:1",
+                "did you mean `sweep`?",
+            ),
         ] {
             let text = GOOD.replacen(from, to, 1);
             let error = read(&text, &[]).expect_err(to);

@@ -21,7 +21,8 @@ pub(super) const MANY: u64 = 16 << 20;
 pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, UserError> {
     let top = Section::new("", table);
     // Read by the caller, and known here so that they are not called unknown.
-    let _ = (top.get("name"), top.get("seed"), top.get("claim"), top.get("records"));
+    let _ = (top.get("name"), top.get("seed"), top.get("claim"));
+    let _ = (top.get("records"), top.get("sweep"));
     let profile = top.word(
         "profile",
         &[

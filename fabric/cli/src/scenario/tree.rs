@@ -203,8 +203,26 @@ pub fn set(root: &mut Table, argument: &str) -> Result<(), UserError> {
         .ok()
         .and_then(|parsed| convert(&source, &origin, parsed.get_ref()).ok())
         .unwrap_or_else(|| Value::Text(value.to_owned()));
-    let mut item = Item { value, origin: origin.clone() };
+    put(root, path, Item { value, origin })
+}
+
+/// Sets the key at a path of names with dots between.
+///
+/// # Errors
+/// When the path leads through something that is no table.
+pub fn put(root: &mut Table, path: &str, mut item: Item) -> Result<(), UserError> {
+    let origin = item.origin.clone();
     let mut keys: Vec<&str> = path.split('.').collect();
+    let mut known = Some(&*root);
+    for (place, key) in keys[..keys.len() - 1].iter().enumerate() {
+        let Some(found) = known.and_then(|table| table.get(key)) else { break };
+        let Value::Table(table) = &found.value else {
+            let way = keys[..=place].join(".");
+            let message = format!("`{path}` cannot be set: `{way}` is {}", found.value.describe());
+            return Err(UserError::at(&origin, message));
+        };
+        known = Some(table);
+    }
     let first = keys.remove(0);
     for key in keys.into_iter().rev() {
         let entry = Entry { key: key.to_owned(), key_origin: origin.clone(), item };
@@ -214,6 +232,11 @@ pub fn set(root: &mut Table, argument: &str) -> Result<(), UserError> {
     let over = Table { entries: vec![Entry { key, key_origin: origin, item }] };
     *root = std::mem::take(root).overlaid(&over);
     Ok(())
+}
+
+/// The place that is all of a text.
+pub fn whole(source: &Arc<Source>) -> Origin {
+    Origin { source: Arc::clone(source), range: 0..0 }
 }
 
 /// Reads a file.

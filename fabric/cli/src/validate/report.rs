@@ -22,8 +22,8 @@ pub fn prepare(path: &Path) -> Result<Folder, UserError> {
 /// # Errors
 /// When a file cannot be written.
 pub fn write(folder: Folder, fidelity: &Fidelity) -> Result<(), UserError> {
-    let svg = results::fidelity_plot::svg(fidelity).map_err(UserError::new)?;
-    let png = results::plot::png(&svg).map_err(UserError::new)?;
+    let svg = results::plots::fidelity::svg(fidelity).map_err(UserError::new)?;
+    let png = results::plots::png(&svg).map_err(UserError::new)?;
     let files = [
         ("validate.json", fidelity.to_json().into_bytes()),
         ("validate.svg", svg.into_bytes()),

@@ -2,7 +2,8 @@
 
 use fabric::units::Span;
 use plotters::prelude::*;
-use plotters::style::FontFamily;
+
+use crate::plots::style::{DASHES, DrawError, GREY, colour, font, number};
 
 /// The sorted completion times of one variant.
 #[derive(Clone, Debug)]
@@ -22,20 +23,7 @@ pub struct Panel {
     pub curves: Vec<Curve>,
 }
 
-/// Colours that stay apart for colour-blind readers and in print (Okabe and Ito).
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(0, 0, 0),
-];
-/// Dash lengths in pixels, so that lines stay apart without colour: solid first.
-const DASHES: [Option<(i32, i32)>; 4] = [None, Some((12, 5)), Some((4, 4)), Some((18, 4))];
 const PANEL: (u32, u32) = (760, 560);
-const GREY: RGBColor = RGBColor(110, 110, 110);
 /// Points drawn of a curve at the most.
 const POINTS: usize = 600;
 /// Longest over shortest time above which the time axis is logarithmic.
@@ -50,30 +38,6 @@ pub fn svg(title: &str, panels: &[Panel]) -> Result<String, String> {
     let size = (PANEL.0 * panels.len().max(1) as u32, PANEL.1);
     draw(&mut text, size, title, panels).map_err(|error| error.to_string())?;
     Ok(text)
-}
-
-/// The figure as PNG, of twice the SVG's size.
-///
-/// # Errors
-/// What the rendering library reports; nothing a user can cause.
-pub fn png(svg: &str) -> Result<Vec<u8>, String> {
-    let mut options = resvg::usvg::Options::default();
-    options.fontdb_mut().load_font_data(dejavu::sans::regular().to_vec());
-    options.fontdb_mut().set_sans_serif_family("DejaVu Sans");
-    "DejaVu Sans".clone_into(&mut options.font_family);
-    let tree = resvg::usvg::Tree::from_str(svg, &options).map_err(|error| error.to_string())?;
-    let size = tree.size().to_int_size();
-    let mut pixels = resvg::tiny_skia::Pixmap::new(size.width() * 2, size.height() * 2)
-        .ok_or("the figure has no size")?;
-    let scale = resvg::tiny_skia::Transform::from_scale(2.0, 2.0);
-    resvg::render(&tree, scale, &mut pixels.as_mut());
-    pixels.encode_png().map_err(|error| error.to_string())
-}
-
-type DrawError = Box<dyn std::error::Error>;
-
-fn font(size: u32) -> TextStyle<'static> {
-    (FontFamily::SansSerif, size).into_font().color(&BLACK)
 }
 
 fn draw(
@@ -119,7 +83,7 @@ macro_rules! decorate {
 macro_rules! curves {
     ($chart:ident, $panel:ident) => {
         for (place, curve) in $panel.curves.iter().enumerate() {
-            let colour = COLOURS[place % COLOURS.len()];
+            let colour = colour(place);
             let style = colour.stroke_width(2);
             let points = steps(&curve.times);
             let drawn = match DASHES[place % DASHES.len()] {
@@ -178,15 +142,6 @@ where
     Ok(())
 }
 
-/// A label of the time axis: as many digits as are needed to tell neighbours apart.
-fn number(value: f64) -> String {
-    match value {
-        _ if value >= 100.0 => format!("{value:.0}"),
-        _ if value >= 1.0 => format!("{value:.1}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
 fn legend(curve: &Curve) -> String {
     match (mark(&curve.times, 50), mark(&curve.times, 99)) {
         (Some((p50, _)), Some((p99, _))) => {
@@ -236,7 +191,7 @@ mod tests {
             let svg = svg("demo", &[panel(times)]).unwrap();
             assert!(svg.contains("demo: completion time of flows") && svg.contains("variant 0"));
             assert!(svg.contains("share of flows"));
-            let png = png(&svg).unwrap();
+            let png = crate::plots::png(&svg).unwrap();
             let pixels = resvg::tiny_skia::Pixmap::decode_png(&png).unwrap();
             assert_eq!((pixels.width(), pixels.height()), (2 * PANEL.0, 2 * PANEL.1));
             let dark = pixels.pixels().iter().filter(|pixel| pixel.red() < 80).count();

@@ -1,10 +1,10 @@
 //! Differences from a reference against what counts as agreement, as SVG.
 
 use plotters::prelude::*;
-use plotters::style::FontFamily;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::fidelity::{Check, Fidelity, Row};
+use crate::plots::style::{DrawError, GREY, font};
 
 const WIDTH: u32 = 1_180;
 const LINE: u32 = 17;
@@ -17,12 +17,10 @@ const SIGNS: usize = 84;
 const MANY: usize = 250;
 /// Differences beyond this are drawn at the edge.
 const MOST: f64 = 40.0;
-const GREY: RGBColor = RGBColor(110, 110, 110);
 /// Apart for colour-blind readers and in print (Okabe and Ito).
 const AGREES: RGBColor = RGBColor(0, 114, 178);
 const DIFFERS: RGBColor = RGBColor(213, 94, 0);
 
-type DrawError = Box<dyn std::error::Error>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// One line of the figure, all in percent of the reference.
@@ -76,10 +74,6 @@ fn shortened(label: &str) -> String {
     let [left, right] =
         [SIGNS / 2, signs.len() - SIGNS / 2 + 1].map(|place| place.min(signs.len()));
     signs[..left].iter().chain(&['…']).chain(&signs[right..]).collect()
-}
-
-fn font(size: u32) -> TextStyle<'static> {
-    (FontFamily::SansSerif, size).into_font().color(&BLACK)
 }
 
 /// Where a difference is drawn.
@@ -148,6 +142,6 @@ mod tests {
             "the one with reference zero has none"
         );
         assert_eq!(svg.matches("<circle").count(), 3);
-        assert!(crate::plot::png(&svg).unwrap().starts_with(b"\x89PNG"));
+        assert!(crate::plots::png(&svg).unwrap().starts_with(b"\x89PNG"));
     }
 }

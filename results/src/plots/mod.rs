@@ -1,0 +1,12 @@
+//! Figures, as SVG and PNG: readable in print, in palettes that stay apart for colour-blind readers.
+//!
+//! - [`style`]: what all of them share
+//! - [`completion`]: distributions of completion times; [`fidelity`]: differences from a reference
+//! - [`lines`]: figures over an axis that was swept, with intervals
+
+pub mod completion;
+pub mod fidelity;
+pub mod lines;
+pub mod style;
+
+pub use style::png;
