@@ -8,9 +8,10 @@
 //! - [`distribution`]: percentiles and histograms of completion times
 //! - [`claims`]: what a scenario says of its results, and whether it holds
 //! - [`table`]: variants side by side, for people
+//! - [`metrics`]: figures with their names and which way is better; [`compare`]: two runs; [`junit`]: verdicts as tests
 //! - [`columns_of_text`]: small tables; [`slowdown`]: transports against traffic, as a table and a figure
 //! - [`records`]: everything a run leaves, as tables with meanings and units in the file
-//! - [`pcapng`]: captured frames
+//! - [`pcapng`]: captured frames; [`timeline`]: for Perfetto and Chrome
 //! - [`picture`]: a fabric drawn; [`plots`]: figures as SVG and PNG
 //! - [`sweep`]: runs of a sweep in one table, with intervals over seeds
 //! - [`fidelity`]: our figures beside a reference's
@@ -18,9 +19,12 @@
 
 pub mod claims;
 pub mod columns_of_text;
+pub mod compare;
 pub mod distribution;
 pub mod fidelity;
 pub mod jobs;
+pub mod junit;
+pub mod metrics;
 pub mod pcapng;
 pub mod picture;
 pub mod plots;
@@ -30,4 +34,5 @@ pub mod slowdown;
 pub mod summary;
 pub mod sweep;
 pub mod table;
+pub mod timeline;
 pub mod unfinished;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::metrics::METRICS;
 use crate::plots::lines::{Axis, Chart, Line, Point};
 use crate::records::table::{Column, Table};
 use crate::summary::{Figures, RunSummary};
@@ -17,62 +18,6 @@ pub struct SweepRun {
     /// What it gave.
     pub summary: RunSummary,
 }
-
-/// A figure that the tables of a sweep have.
-#[derive(Clone, Copy)]
-pub struct Metric {
-    /// The column.
-    pub name: &'static str,
-    /// Unit.
-    pub unit: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
-    value: fn(&Figures) -> Option<f64>,
-}
-
-const fn metric(
-    name: &'static str,
-    unit: &'static str,
-    meaning: &'static str,
-    value: fn(&Figures) -> Option<f64>,
-) -> Metric {
-    Metric { name, unit, meaning, value }
-}
-
-/// The figures, in order of columns.
-pub const METRICS: [Metric; 21] = [
-    metric("completed", "", "flows that were completed", |f| Some(f.completed as f64)),
-    metric("unfinished", "", "flows that were not", |f| Some((f.flows - f.completed) as f64)),
-    metric("fct_mean_us", "us", "mean completion time", |f| Some(f.fct_us.mean)),
-    metric("fct_p50_us", "us", "median completion time", |f| Some(f.fct_us.p50)),
-    metric("fct_p99_us", "us", "99th percentile of completion times", |f| Some(f.fct_us.p99)),
-    metric("fct_max_us", "us", "longest completion time", |f| Some(f.fct_us.max)),
-    metric("slowdown_mean", "", "mean slowdown", |f| Some(f.slowdown.mean)),
-    metric("slowdown_p50", "", "median slowdown", |f| Some(f.slowdown.p50)),
-    metric("slowdown_p99", "", "99th percentile of slowdowns", |f| Some(f.slowdown.p99)),
-    metric("fairness", "", "Jain's index of the rates of flows", |f| Some(f.fairness)),
-    metric("makespan_us", "us", "from zero to the last completion", |f| Some(f.makespan_us)),
-    metric("goodput_gbps", "Gb/s", "payload completed over that time", |f| Some(f.goodput_gbps)),
-    metric("collective_us", "us", "time of the collective", |f| {
-        f.collective.as_ref().map(|c| c.time_us)
-    }),
-    metric("algorithm_bandwidth_gbps", "Gb/s", "buffer over that time", |f| {
-        f.collective.as_ref().map(|c| c.algorithm_bandwidth_gbps)
-    }),
-    metric("bus_bandwidth_gbps", "Gb/s", "that times the collective's bus factor", |f| {
-        f.collective.as_ref().map(|c| c.bus_bandwidth_gbps)
-    }),
-    metric("program_us", "us", "time of programs that compute", |f| {
-        f.program.as_ref().map(|p| p.time_us)
-    }),
-    metric("retransmitted", "", "data packets sent again", |f| {
-        Some(f.packets.retransmitted as f64)
-    }),
-    metric("trimmed", "", "packets trimmed", |f| Some(f.packets.trimmed as f64)),
-    metric("dropped", "", "packets lost", |f| Some(f.packets.dropped as f64)),
-    metric("ecn_marked", "", "packets marked", |f| Some(f.packets.ecn_marked as f64)),
-    metric("pauses", "", "PFC pauses", |f| Some(f.packets.pauses as f64)),
-];
 
 /// One workload of one variant of one run.
 struct Row<'a> {
@@ -112,7 +57,7 @@ pub fn runs_table(runs: &[SweepRun]) -> Table {
         Column::text("workload", "workload of the variant", rows(runs).map(|r| r.workload.into())),
     ]);
     for metric in METRICS {
-        let values = rows(runs).map(move |row| (metric.value)(row.figures));
+        let values = rows(runs).map(move |row| metric.of(row.figures));
         columns.push(Column::reals(metric.name, metric.unit, metric.meaning, values));
     }
     let digests = rows(runs).map(|row| row.figures.digest.clone());
@@ -170,7 +115,7 @@ fn cells(runs: &[SweepRun]) -> Cells {
             cells.order.len() - 1
         });
         for (metric, values) in METRICS.iter().zip(&mut cells.values[place]) {
-            values.extend((metric.value)(row.figures));
+            values.extend(metric.of(row.figures));
         }
     }
     cells

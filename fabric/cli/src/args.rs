@@ -20,6 +20,8 @@ const EXAMPLES: &str = "Examples:
   ultraloom run
   ultraloom run topologies/scenarios/incast.toml --set topology.hosts=64 --seed 7
   ultraloom sweep topologies/scenarios/sweep.toml --out results/runs/sizes --jobs 2
+  ultraloom compare results/runs/before results/runs/after --tolerance 2%
+  ultraloom check topologies/scenarios --filter incast
   ultraloom topology topologies/scenarios/dragonfly.toml --set topology.hosts=1056
   ultraloom run my.toml --threads 1 --output json --out results/runs/mine
   ultraloom run my.toml --out results/runs/long --checkpoint-every '10min wall' --resume";
@@ -31,6 +33,10 @@ pub enum Command {
     Run(Run),
     /// Run a scenario with all settings of its [sweep], in parallel; a sweep that was stopped can go on.
     Sweep(Sweep),
+    /// Compare two runs; exit code 1 if a figure became worse by more than it may.
+    Compare(Compare),
+    /// Run scenarios, check their claims and compare them with baselines: regression tests.
+    Check(Check),
     /// Describe a scenario's fabric: switches, links, bisection, routes, memory; export it.
     Topology(Topology),
     /// Write a workload in another form: flows as .cm, ns-3 flow file or table; traces and generated programs as GOAL or table.
@@ -39,6 +45,8 @@ pub enum Command {
     Validate(Validate),
     /// Measure the engine's speed on this machine.
     Bench(Bench),
+    /// Write a run as a timeline for Perfetto (ui.perfetto.dev) and Chrome: ranks, steps, messages, queues, faults.
+    Timeline(Timeline),
     /// What the records of a run mean: tables, columns, units; distributions.
     Schema(Schema),
 }
@@ -128,6 +136,78 @@ fn parse_share(text: &str) -> Result<(u64, u64), String> {
     }
 }
 
+/// By how much figures may become worse, for `compare` and `check`.
+#[derive(Clone, Debug, Args)]
+pub struct Allowed {
+    /// Share by which figures may become worse, like 2% or 0.02; of one figure, like `fct_p99_us=5%`, which also makes
+    /// figures count that only say how (`trimmed`, `dropped`); repeatable [default: 1%].
+    #[arg(long, value_name = "[FIGURE=]SHARE", value_parser = parse_allowed)]
+    pub tolerance: Vec<(Option<String>, f64)>,
+    /// Write the verdicts as JUnit XML as well.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// `SHARE` or `FIGURE=SHARE`.
+fn parse_allowed(text: &str) -> Result<(Option<String>, f64), String> {
+    let (name, share) = match text.split_once('=') {
+        Some((name, share)) => (Some(name.trim().to_owned()), share.trim()),
+        None => (None, text.trim()),
+    };
+    let number = match share.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
+        None => share.parse::<f64>(),
+    };
+    match number {
+        Ok(share) if share >= 0.0 && share.is_finite() => Ok((name, share)),
+        _ => Err("write a share like 2% or 0.02, or FIGURE=SHARE like fct_p99_us=5%".to_owned()),
+    }
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// The old run: its folder, its summary.json, or a baseline.
+    pub old: PathBuf,
+    /// The new run.
+    pub new: PathBuf,
+    /// By how much figures may become worse.
+    #[command(flatten)]
+    pub allowed: Allowed,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Table,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Scenario files, or folders of them.
+    #[arg(required = true)]
+    pub scenarios: Vec<PathBuf>,
+    /// Folder of baselines, NAME.json for NAME.toml; a scenario without one is checked by its claims alone.
+    #[arg(long, value_name = "DIR")]
+    pub baselines: Option<PathBuf>,
+    /// Write the baselines anew instead of comparing.
+    #[arg(long, requires = "baselines")]
+    pub update: bool,
+    /// Only scenarios with this in their file name.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Override a key of all scenarios; repeatable.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Threads; changes speed, never results [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+    /// By how much figures may become worse.
+    #[command(flatten)]
+    pub allowed: Allowed,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Table,
+}
+
 /// Arguments of `topology`.
 #[derive(Debug, Args)]
 pub struct Topology {
@@ -192,6 +272,28 @@ pub enum Form {
     Ns3,
     /// Our own table: of flows, or of a trace.
     Table,
+}
+
+/// Arguments of `timeline`.
+#[derive(Debug, Args)]
+pub struct Timeline {
+    /// A run's folder.
+    pub run: PathBuf,
+    /// Where to write; standard output if `-` [default: timeline.json in the run's folder].
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Only this variant.
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// Only this workload.
+    #[arg(long, value_name = "NAME")]
+    pub workload: Option<String>,
+    /// Most messages of each workload, the slowest first.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub messages: u64,
+    /// Ports whose queue is shown, the longest first.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub ports: u64,
 }
 
 /// Arguments of `schema`.

@@ -8,13 +8,16 @@
 //!   `play`: one of them; [`sweep`](mod@sweep): many scenarios side by side; [`checkpoint`]: their state, to go on after a stop
 //! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
 //! - [`convert`](mod@convert): workloads in other forms; [`forecast`]: memory, before a run
-//! - [`schema`](mod@schema): what records mean
+//! - [`schema`](mod@schema): what records mean; [`compare`](mod@compare): two runs; [`check`](mod@check): scenarios and their baselines
+//! - `stored`: the folder of a run, read back; [`timeline`](mod@timeline): for Perfetto
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
 pub mod bench;
 pub mod captures;
+pub mod check;
 pub mod checkpoint;
+pub mod compare;
 pub mod convert;
 pub mod csv_file;
 pub mod error;
@@ -28,7 +31,9 @@ pub mod run;
 mod say;
 pub mod scenario;
 pub mod schema;
+mod stored;
 pub mod sweep;
+pub mod timeline;
 pub mod topology;
 pub mod validate;
 
@@ -53,10 +58,13 @@ pub fn main(cli: Cli) -> ExitCode {
         None => return run::run_among(&Run::default()),
         _ if dist::started() > 1 => Err(UserError::new("only `run` works on several processes")),
         Some(Command::Sweep(arguments)) => sweep::sweep(&arguments),
+        Some(Command::Compare(arguments)) => compare::compare(&arguments),
+        Some(Command::Check(arguments)) => check::check(&arguments),
         Some(Command::Topology(arguments)) => topology::topology(&arguments),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
         Some(Command::Convert(arguments)) => convert::convert(&arguments),
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
+        Some(Command::Timeline(arguments)) => timeline::timeline(&arguments),
         Some(Command::Schema(arguments)) => schema::schema(&arguments),
     };
     code.unwrap_or_else(|error| refuse(&error))

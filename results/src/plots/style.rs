@@ -39,6 +39,7 @@ pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 1e7 => format!("{value:.1e}"),
         size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 1.0 && (value - value.round()).abs() < 0.05 => format!("{value:.0}"),
         size if size >= 1.0 => format!("{value:.1}"),
         0.0 => "0".to_owned(),
         _ => format!("{value:.3}"),

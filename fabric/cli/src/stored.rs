@@ -1,0 +1,52 @@
+//! The folder of a run, read back.
+
+use std::path::{Path, PathBuf};
+
+use results::records::read::Frame;
+use results::summary::RunSummary;
+
+use crate::compare;
+use crate::error::UserError;
+
+/// A run's folder.
+pub(crate) struct Stored {
+    /// Where it is.
+    pub(crate) folder: PathBuf,
+    /// Its figures.
+    pub(crate) summary: RunSummary,
+}
+
+impl Stored {
+    /// The run in a folder.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn open(folder: &Path) -> Result<Stored, UserError> {
+        if !folder.join("manifest.json").is_file() {
+            let message = format!("{} is no folder of a run", folder.display());
+            return Err(UserError::new(message)
+                .help("`ultraloom run` prints where its folder is, results/runs/… by default"));
+        }
+        Ok(Stored { folder: folder.to_path_buf(), summary: compare::load(folder)? })
+    }
+
+    /// One of its tables.
+    ///
+    /// # Errors
+    /// When it is not there as Parquet, or not what it was.
+    pub(crate) fn table(&self, name: &str) -> Result<Frame, UserError> {
+        let path = self.folder.join(format!("{name}.parquet"));
+        let bytes = std::fs::read(&path).map_err(|error| {
+            let message = format!("cannot read {}: {error}", path.display());
+            UserError::new(message)
+                .help("runs are read as Parquet: leave it in `formats` of [records]")
+        })?;
+        Frame::parse(bytes)
+            .map_err(|error| UserError::new(format!("cannot read {}: {error}", path.display())))
+    }
+}
+
+/// What is missing in a table is told as such.
+pub(crate) fn in_table<T>(name: &str, found: Result<T, String>) -> Result<T, UserError> {
+    found.map_err(|error| UserError::new(format!("the table `{name}`: {error}")))
+}
