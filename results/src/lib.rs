@@ -12,7 +12,7 @@
 //! - [`columns_of_text`]: small tables; [`slowdown`]: transports against traffic, as a table and a figure
 //! - [`records`]: everything a run leaves, as tables with meanings and units in the file
 //! - [`pcapng`]: captured frames; [`timeline`]: for Perfetto and Chrome
-//! - [`picture`]: a fabric drawn; [`plots`]: figures as SVG and PNG
+//! - [`picture`]: a fabric drawn; [`plots`]: figures as SVG and PNG; [`views`]: from records to figures
 //! - [`sweep`]: runs of a sweep in one table, with intervals over seeds
 //! - [`fidelity`]: our figures beside a reference's
 //! - [`unfinished`]: what a run that ended early still owed
@@ -36,3 +36,4 @@ pub mod sweep;
 pub mod table;
 pub mod timeline;
 pub mod unfinished;
+pub mod views;

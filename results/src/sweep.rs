@@ -228,7 +228,7 @@ pub fn charts(name: &str, runs: &[SweepRun]) -> Vec<Chart> {
             let unit = if metric.unit.is_empty() { "" } else { ", " };
             charts.push(Chart {
                 title: format!("{name}: {} by {label}", metric.meaning),
-                x: Axis { label: label.clone(), words, bytes: is_size },
+                x: Axis { label: label.clone(), words, bytes: is_size, logarithmic: is_number },
                 y: Axis {
                     label: format!("{}{unit}{}", metric.name, metric.unit),
                     ..Axis::default()

@@ -45,6 +45,8 @@ pub enum Command {
     Validate(Validate),
     /// Measure the engine's speed on this machine.
     Bench(Bench),
+    /// Make the figures of a run from its records: completion times, queues, load of links, fairness, windows.
+    Plot(Plot),
     /// Write a run as a timeline for Perfetto (ui.perfetto.dev) and Chrome: ranks, steps, messages, queues, faults.
     Timeline(Timeline),
     /// What the records of a run mean: tables, columns, units; distributions.
@@ -272,6 +274,19 @@ pub enum Form {
     Ns3,
     /// Our own table: of flows, or of a trace.
     Table,
+}
+
+/// Arguments of `plot`.
+#[derive(Debug, Args)]
+pub struct Plot {
+    /// A run's folder.
+    pub run: PathBuf,
+    /// Folder for the figures, each as SVG and PNG [default: plots in the run's folder].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Only this figure, by the name of its file; repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
 }
 
 /// Arguments of `timeline`.

@@ -33,6 +33,8 @@ pub struct Axis {
     pub words: Vec<String>,
     /// Where labels are written as sizes in bytes.
     pub bytes: bool,
+    /// It is logarithmic where places lie far apart.
+    pub logarithmic: bool,
 }
 
 /// A figure.
@@ -55,6 +57,8 @@ pub struct Chart {
 const SIZE: (u32, u32) = (860, 560);
 /// Largest over least place from which on the axis is logarithmic.
 const LOG_SPREAD: f64 = 15.0;
+/// Share of the height that a legend takes, and each of its lines.
+const LEGEND: (f64, f64) = (0.07, 0.042);
 
 /// Charts one below the other, as SVG.
 ///
@@ -171,11 +175,14 @@ fn draw_chart(
     let low = if chart.from_zero || low < 0.35 * high { low.min(0.0) } else { low };
     // Room above for the legend.
     let room = (high - low).max(high.abs() * 0.02).max(1e-9);
-    let legend = 0.06 + 0.035 * chart.lines.len().min(8) as f64;
-    let y = (low - if low == 0.0 { 0.0 } else { 0.05 * room })..(high + legend * room);
+    let legend = match chart.lines.len() {
+        1 => 0.05,
+        lines => (LEGEND.0 + LEGEND.1 * lines as f64).min(0.5),
+    };
+    let y = (low - if low == 0.0 { 0.0 } else { 0.05 * room })..(low + room / (1.0 - legend));
     let mut builder = ChartBuilder::on(area);
     builder.caption(&chart.title, font(17)).margin(16).x_label_area_size(50).y_label_area_size(78);
-    if left > 0.0 && right / left > LOG_SPREAD && chart.x.words.is_empty() {
+    if chart.x.logarithmic && left > 0.0 && right / left > LOG_SPREAD {
         let range = (left * 0.9..right * 1.1).log_scale();
         let range = if chart.x.bytes { range.base(2.0) } else { range };
         decorate!(builder, chart, range, y);
@@ -202,7 +209,7 @@ mod tests {
         let axis = |label: &str| Axis { label: label.into(), ..Axis::default() };
         let sizes = Chart {
             title: "bandwidth".into(),
-            x: Axis { bytes: true, ..axis("size") },
+            x: Axis { bytes: true, logarithmic: true, ..axis("size") },
             y: axis("Gb/s"),
             lines: vec![
                 line("uec", &[(65_536.0, 1.0), (1_048_576.0, 5.0), (16_777_216.0, 9.0)]),

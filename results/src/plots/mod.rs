@@ -2,10 +2,11 @@
 //!
 //! - [`style`]: what all of them share
 //! - [`completion`]: distributions of completion times; [`fidelity`]: differences from a reference
-//! - [`lines`]: figures over an axis that was swept, with intervals
+//! - [`lines`]: lines over an axis, with intervals; [`heat`]: load of links over time
 
 pub mod completion;
 pub mod fidelity;
+pub mod heat;
 pub mod lines;
 pub mod style;
 
