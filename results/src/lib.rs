@@ -11,6 +11,7 @@
 //! - [`metrics`]: figures with their names and which way is better; [`compare`]: two runs; [`junit`]: verdicts as tests
 //! - [`columns_of_text`]: small tables; [`slowdown`]: transports against traffic, as a table and a figure
 //! - [`records`]: everything a run leaves, as tables with meanings and units in the file
+//! - [`report`]: one page about runs and sweeps
 //! - [`pcapng`]: captured frames; [`timeline`]: for Perfetto and Chrome
 //! - [`picture`]: a fabric drawn; [`plots`]: figures as SVG and PNG; [`views`]: from records to figures
 //! - [`sweep`]: runs of a sweep in one table, with intervals over seeds
@@ -30,6 +31,7 @@ pub mod picture;
 pub mod plots;
 pub mod programs;
 pub mod records;
+pub mod report;
 pub mod slowdown;
 pub mod summary;
 pub mod sweep;

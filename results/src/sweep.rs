@@ -146,8 +146,15 @@ pub fn table(runs: &[SweepRun]) -> Table {
     Table::new("sweep", "a row for every setting, variant and workload: means over seeds", columns)
 }
 
-/// A text table of the same: the figure that says most of each workload.
+/// A text table of the same: the figures that say most of each workload.
 pub fn text(runs: &[SweepRun]) -> String {
+    let (heads, rows) = rows_of_text(runs);
+    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+    crate::columns_of_text::aligned(&heads, rows)
+}
+
+/// Its heads and rows.
+pub fn rows_of_text(runs: &[SweepRun]) -> (Vec<String>, Vec<Vec<String>>) {
     let Cells { order, values } = cells(runs);
     let names = axes(runs);
     let chosen = chosen(&values);
@@ -164,8 +171,7 @@ pub fn text(runs: &[SweepRun]) -> String {
         }));
         cells
     });
-    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-    crate::columns_of_text::aligned(&heads, rows.collect())
+    (heads, rows.collect())
 }
 
 /// Figures that are looked at first: of collectives their time and bandwidth, of others completion times and goodput.

@@ -147,6 +147,51 @@ fn percentiles(summary: &RunSummary) -> Vec<Chart> {
     first.iter().enumerate().map(|(place, workload)| chart(place, &workload.name)).collect()
 }
 
+/// Completion times by variant.
+type Times<'a> = Vec<(&'a str, Vec<f64>)>;
+
+/// Completion times of flows as shares: a chart a workload, a line a variant.
+///
+/// # Errors
+/// A sentence, when the table lacks a column.
+pub fn distributions(flows: &Frame) -> Result<Vec<Chart>, String> {
+    let (variants, workloads) = (flows.text("variant")?, flows.text("workload")?);
+    let times = flows.numbers("fct_ps")?;
+    let mut found: Vec<(&str, Times<'_>)> = Vec::new();
+    for row in 0..flows.rows() {
+        let Some(time) = times[row] else { continue };
+        let place = found.iter().position(|(name, _)| *name == workloads[row]);
+        let place = place.unwrap_or_else(|| {
+            found.push((workloads[row], Vec::new()));
+            found.len() - 1
+        });
+        let of = &mut found[place].1;
+        match of.iter_mut().find(|(name, _)| *name == variants[row]) {
+            Some((_, times)) => times.push(time / 1e6),
+            None => of.push((variants[row], vec![time / 1e6])),
+        }
+    }
+    let line = |(variant, mut times): (&str, Vec<f64>)| {
+        times.sort_unstable_by(f64::total_cmp);
+        let count = times.len();
+        let ranks = (0..count).step_by(count.div_ceil(SHARES).max(1)).chain([count - 1]);
+        let points = ranks.map(|rank| point(times[rank], (rank + 1) as f64 / count as f64));
+        Line { name: variant.to_owned(), points: points.collect() }
+    };
+    let chart = |(workload, of): (&str, Times<'_>)| Chart {
+        title: format!("{workload}: completion times, share of flows"),
+        x: Axis { logarithmic: true, ..label("completion time, us") },
+        y: label("share of flows"),
+        lines: of.into_iter().map(line).collect(),
+        marks: false,
+        from_zero: true,
+    };
+    Ok(found.into_iter().map(chart).collect())
+}
+
+/// Points of a distribution.
+const SHARES: usize = 400;
+
 /// Slowdowns of flows by their size, in powers of two: median and 99th percentile.
 fn slowdown_by_size(flows: &Frame) -> Result<Vec<Chart>, String> {
     let (variants, workloads) = (flows.text("variant")?, flows.text("workload")?);

@@ -47,6 +47,8 @@ pub enum Command {
     Bench(Bench),
     /// Make the figures of a run from its records: completion times, queues, load of links, fairness, windows.
     Plot(Plot),
+    /// Write one self-contained HTML page about runs and sweeps: tables, interactive charts, the fabric over time.
+    Report(Report),
     /// Write a run as a timeline for Perfetto (ui.perfetto.dev) and Chrome: ranks, steps, messages, queues, faults.
     Timeline(Timeline),
     /// What the records of a run mean: tables, columns, units; distributions.
@@ -287,6 +289,20 @@ pub struct Plot {
     /// Only this figure, by the name of its file; repeatable.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Folders of runs and of sweeps.
+    #[arg(required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Where to write [default: report.html in the first folder].
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Slowest flows that are listed, of each workload of each variant.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub slowest: u64,
 }
 
 /// Arguments of `timeline`.

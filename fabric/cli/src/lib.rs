@@ -9,7 +9,7 @@
 //! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
 //! - [`convert`](mod@convert): workloads in other forms; [`forecast`]: memory, before a run
 //! - [`schema`](mod@schema): what records mean; [`compare`](mod@compare): two runs; [`check`](mod@check): scenarios and their baselines
-//! - `stored`: the folder of a run, read back; [`plot`](mod@plot): figures; [`timeline`](mod@timeline): for Perfetto
+//! - `stored`: the folder of a run, read back; [`plot`](mod@plot): figures; [`report`](mod@report): one page; [`timeline`](mod@timeline): for Perfetto
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
@@ -28,6 +28,7 @@ mod play;
 pub mod plot;
 pub mod prepare;
 pub mod progress;
+pub mod report;
 pub mod run;
 mod say;
 pub mod scenario;
@@ -66,6 +67,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Convert(arguments)) => convert::convert(&arguments),
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
         Some(Command::Plot(arguments)) => plot::plot(&arguments),
+        Some(Command::Report(arguments)) => report::report(&arguments),
         Some(Command::Timeline(arguments)) => timeline::timeline(&arguments),
         Some(Command::Schema(arguments)) => schema::schema(&arguments),
     };

@@ -12,6 +12,7 @@ mod pool;
 mod slurm;
 mod tables;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -21,7 +22,9 @@ use crate::execute::STOP;
 use crate::say::{say, say_line};
 use crate::scenario::sweep::Sweep;
 use crate::{INTERRUPTED, UNFINISHED};
-use plan::Plan;
+use results::sweep::SweepRun;
+
+use plan::{About, Plan};
 use pool::Pool;
 
 /// Share of the free memory that runs may need together, unless said otherwise.
@@ -83,6 +86,16 @@ pub fn sweep(arguments: &Arguments) -> Result<ExitCode, UserError> {
         eprintln!("{text}");
     }
     Ok(ExitCode::from(if made.wrong.is_empty() { 0 } else { UNFINISHED }))
+}
+
+/// The runs of a sweep's folder, and what it says of itself.
+///
+/// # Errors
+/// When it cannot be read, or runs are missing.
+pub(crate) fn read_back(folder: &Path) -> Result<(Vec<SweepRun>, About), UserError> {
+    let about = About::read(folder)?;
+    let runs = about.runs.iter().map(|run| tables::read(folder, &run.name, &run.settings));
+    Ok((runs.collect::<Result<_, _>>()?, about))
 }
 
 /// Bytes that runs may need together, where the system tells what is free (Linux).

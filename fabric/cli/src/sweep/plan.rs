@@ -33,12 +33,35 @@ pub struct Plan {
 
 /// What a sweep's folder says of itself.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct About {
-    name: String,
+pub(crate) struct About {
+    pub(crate) name: String,
     version: String,
-    runs: Vec<String>,
+    pub(crate) runs: Vec<Named>,
     /// The scenario that was swept, after all overrides.
-    scenario: String,
+    pub(crate) scenario: String,
+}
+
+/// A run, as a sweep's folder names it.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Named {
+    fn of(run: &Planned) -> Named {
+        Named { name: run.name.clone(), settings: run.step.settings.clone() }
+    }
+}
+
+impl About {
+    /// What a sweep's folder says.
+    pub(crate) fn read(folder: &Path) -> Result<About, UserError> {
+        let path = folder.join("sweep.json");
+        let failed = |why: String| UserError::new(format!("cannot read {}: {why}", path.display()));
+        let text = fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    }
 }
 
 impl Plan {
@@ -71,14 +94,13 @@ impl Plan {
         let about = About {
             name: sweep.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            runs: self.runs.iter().map(|run| run.name.clone()).collect(),
+            runs: self.runs.iter().map(Named::of).collect(),
             scenario: sweep.resolved.clone(),
         };
         let path = folder.join("sweep.json");
-        if let (true, Ok(text)) = (again, fs::read_to_string(&path)) {
-            let known: Option<About> = serde_json::from_str(&text).ok();
-            return match known {
-                Some(known) if known == about => Ok(()),
+        if again && path.exists() {
+            return match About::read(folder) {
+                Ok(known) if known == about => Ok(()),
                 _ => {
                     let message = format!("{} is of another sweep", folder.display());
                     let help = "the scenario, its overrides and the version have to be the same";

@@ -9,7 +9,7 @@ use results::summary::RunSummary;
 use results::sweep::{self, SweepRun};
 
 use crate::error::UserError;
-use crate::sweep::plan::{Plan, Planned};
+use crate::sweep::plan::Plan;
 
 /// What was made.
 pub(super) struct Made {
@@ -26,8 +26,8 @@ pub(super) struct Made {
 /// # Errors
 /// When a folder cannot be read, or the sweep's not written.
 pub(super) fn make(folder: &Path, name: &str, plan: &Plan) -> Result<Made, UserError> {
-    let runs: Vec<SweepRun> =
-        plan.runs.iter().map(|run| read(folder, run)).collect::<Result<_, _>>()?;
+    let runs = plan.runs.iter().map(|run| read(folder, &run.name, &run.step.settings));
+    let runs: Vec<SweepRun> = runs.collect::<Result<_, _>>()?;
     let write = |file: &str, content: &[u8]| {
         let path = folder.join(file);
         // Shares that end at the same time write the same.
@@ -56,13 +56,18 @@ pub(super) fn make(folder: &Path, name: &str, plan: &Plan) -> Result<Made, UserE
     Ok(Made { text, json, wrong: wrong(&runs, plan) })
 }
 
-fn read(folder: &Path, run: &Planned) -> Result<SweepRun, UserError> {
-    let path = folder.join("runs").join(&run.name).join("summary.json");
+/// A run of the sweep.
+pub(super) fn read(
+    folder: &Path,
+    name: &str,
+    settings: &[(String, String)],
+) -> Result<SweepRun, UserError> {
+    let path = folder.join("runs").join(name).join("summary.json");
     let failed = |why: String| UserError::new(format!("cannot read {}: {why}", path.display()));
     let text = fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
     let summary: RunSummary =
         serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-    Ok(SweepRun { settings: run.step.settings.clone(), summary })
+    Ok(SweepRun { settings: settings.to_vec(), summary })
 }
 
 fn wrong(runs: &[SweepRun], plan: &Plan) -> Vec<String> {
