@@ -8,6 +8,8 @@
 //!   `play`: one of them; [`sweep`](mod@sweep): many scenarios side by side; [`checkpoint`]: their state, to go on after a stop
 //! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
 //! - [`convert`](mod@convert): workloads in other forms; [`forecast`]: memory, before a run
+//! - [`catalogue`], [`list`](mod@list): what there is to choose from; [`new`](mod@new): a scenario to begin with; [`scenario_schema`], [`shell`]:
+//!   for editors and shells
 //! - [`schema`](mod@schema): what records mean; [`compare`](mod@compare): two runs; [`check`](mod@check): scenarios and their baselines
 //! - `stored`: the folder of a run, read back; [`plot`](mod@plot): figures; [`report`](mod@report): one page; [`timeline`](mod@timeline): for Perfetto
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
@@ -15,6 +17,7 @@
 pub mod args;
 pub mod bench;
 pub mod captures;
+pub mod catalogue;
 pub mod check;
 pub mod checkpoint;
 pub mod compare;
@@ -23,6 +26,8 @@ pub mod csv_file;
 pub mod error;
 pub mod execute;
 pub mod forecast;
+pub mod list;
+pub mod new;
 pub mod output;
 mod play;
 pub mod plot;
@@ -32,7 +37,9 @@ pub mod report;
 pub mod run;
 mod say;
 pub mod scenario;
+pub mod scenario_schema;
 pub mod schema;
+pub mod shell;
 mod stored;
 pub mod sweep;
 pub mod timeline;
@@ -69,6 +76,10 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Plot(arguments)) => plot::plot(&arguments),
         Some(Command::Report(arguments)) => report::report(&arguments),
         Some(Command::Timeline(arguments)) => timeline::timeline(&arguments),
+        Some(Command::List(arguments)) => list::list(&arguments),
+        Some(Command::New(arguments)) => new::new(&arguments),
+        Some(Command::Completions(arguments)) => shell::completions(&arguments),
+        Some(Command::Man(arguments)) => shell::man(&arguments),
         Some(Command::Schema(arguments)) => schema::schema(&arguments),
     };
     code.unwrap_or_else(|error| refuse(&error))

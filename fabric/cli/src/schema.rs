@@ -9,12 +9,17 @@ use serde_json::json;
 use crate::args::{Schema, Table as Form};
 use crate::error::{UserError, unknown};
 use crate::say::{say, say_line};
+use crate::scenario_schema;
 
 /// Prints the tables, or one of them.
 ///
 /// # Errors
 /// When there is no such table.
 pub fn schema(arguments: &Schema) -> Result<ExitCode, UserError> {
+    if arguments.scenario {
+        say_line(&scenario_schema::schema());
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut tables = records::schema();
     if let Some(name) = &arguments.table {
         let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
