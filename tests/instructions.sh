@@ -19,6 +19,8 @@ hosts = 128
 [workload]
 kind = "permutation"
 bytes = "2 MB"
+[records]
+series = false
 SCENARIO
 valgrind --tool=callgrind --toggle-collect='fabric::engine::threads::execute*' --callgrind-out-file="$work/out" \
   target/release/ultraloom run "$work/scenario.toml" \

@@ -9,7 +9,7 @@ use ultraloom_tests::figures;
 fn scenario(hosts: u32, bytes: &str) -> String {
     format!(
         "profile = \"htsim\"\n[topology]\nhosts = {hosts}\n[workload]\nkind = \"permutation\"\n\
-         bytes = \"{bytes}\"\n"
+         bytes = \"{bytes}\"\n[records]\nseries = false\n"
     )
 }
 

@@ -101,7 +101,9 @@ fn only(name: &str, arguments: &Bench) -> Result<ExitCode, UserError> {
     let case = case.ok_or_else(|| UserError::new(format!("there is no case `{name}`")))?;
     let source =
         Source { name: format!("{name}.toml"), text: case.scenario.to_owned(), folder: None };
-    let scenario = scenario::from_source(&Arc::new(source), &[], None)?;
+    // The engine alone: what recording costs is another question.
+    let sets = ["records.series=false".to_owned()];
+    let scenario = scenario::from_source(&Arc::new(source), &sets, None)?;
     let prepared = execute::prepare(&scenario)?;
     let threads = threads(arguments);
     let settings = Settings {
