@@ -34,7 +34,7 @@ static COUNTING: Counting = Counting;
 fn allocations(megabytes: u32) -> (u64, u64) {
     let text = format!(
         "profile = \"htsim\"\n[topology]\nhosts = 16\n[workload]\nkind = \"permutation\"\n\
-         bytes = \"{megabytes} MB\"\n"
+         bytes = \"{megabytes} MB\"\n[records]\nseries = false\n"
     );
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     let hops = figures(&text).engine.hops;

@@ -246,7 +246,8 @@ fn run_one<R: Ranks>(
     }
     if settings.output == Output::Human
         && ranks.is_first()
-        && let Some(text) = forecast::announcement(prepared, &variant.name, workload)
+        && let Some(text) =
+            forecast::announcement(&scenario.records, prepared, &variant.name, workload)
     {
         eprintln!("{text}");
     }
@@ -276,7 +277,7 @@ fn run_one<R: Ranks>(
     context.wall_s = wall_s;
     context.peak_rss_bytes = ranks.sum(peak_rss_bytes());
     let Some(record) = record else { return Ok(Ran::Elsewhere) };
-    context.forecast_rss_bytes = forecast::forecast(prepared, workload);
+    context.forecast_rss_bytes = forecast::with_records(&scenario.records, prepared, workload);
     let ideal = Ideal::new(&prepared.graph, prepared.behaviour.fabric.host_latency);
     let of = |message: &MessageRecord| ideal.completion(message.src, message.dst, message.bytes);
     let names = record.deadlock.iter().map(|port| {

@@ -11,7 +11,7 @@ use transports::uet::config::PdcScope;
 use crate::error::UserError;
 use crate::prepare::Prepared;
 use crate::prepare::behaviour::TransportConfig;
-use crate::scenario::model::{Scenario, Workload};
+use crate::scenario::model::{RecordOptions, Scenario, Workload};
 
 /// The program itself.
 const PROGRAM: u64 = 10 << 20;
@@ -108,12 +108,27 @@ pub fn forecast(prepared: &Prepared, workload: &Workload) -> u64 {
         + buffers
 }
 
+/// A sample of a port, and its copy while records are made; half of the samples that there may be.
+const SAMPLE: u64 = 64;
+
+/// Bytes that a run of this workload will need with what is recorded of it over time.
+pub fn with_records(records: &RecordOptions, prepared: &Prepared, workload: &Workload) -> u64 {
+    let ports = 2 * prepared.graph.links.len() as u64;
+    let most = records.sampling(ports, Span::ZERO).map_or(0, |sampling| u64::from(sampling.most));
+    forecast(prepared, workload) + ports * most * SAMPLE
+}
+
 /// Memory from which on a run says beforehand what it will need.
 const WORTH_SAYING: u64 = 256 << 20;
 
 /// What a run will need, to be said before it starts, if that is much.
-pub fn announcement(prepared: &Prepared, variant: &str, workload: &Workload) -> Option<String> {
-    let needed = forecast(prepared, workload);
+pub fn announcement(
+    records: &RecordOptions,
+    prepared: &Prepared,
+    variant: &str,
+    workload: &Workload,
+) -> Option<String> {
+    let needed = with_records(records, prepared, workload);
     let messages = prepared.traffic(workload).messages;
     (needed >= WORTH_SAYING).then(|| {
         let gibibytes = needed as f64 / f64::from(1u32 << 30);
@@ -137,7 +152,7 @@ fn bdp(prepared: &Prepared) -> u64 {
 pub fn check(scenario: &Scenario, prepared: &[Prepared], limit: u64) -> Result<(), UserError> {
     for (variant, prepared) in scenario.variants.iter().zip(prepared) {
         for workload in &variant.workloads {
-            let needed = forecast(prepared, workload);
+            let needed = with_records(&scenario.records, prepared, workload);
             if needed > limit {
                 let message = format!(
                     "{}, {}: the run would need about {} MiB; `--memory` allows {} MiB",

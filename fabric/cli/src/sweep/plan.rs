@@ -76,7 +76,9 @@ impl Plan {
             let scenario = sweep.scenario(&step).map_err(|error| in_run(error, &label))?;
             let prepared = execute::prepare(&scenario).map_err(|error| in_run(error, &label))?;
             let needs = scenario.variants.iter().zip(&prepared).flat_map(|(variant, prepared)| {
-                variant.workloads.iter().map(|workload| forecast::forecast(prepared, workload))
+                let records = &scenario.records;
+                let needed = |workload| forecast::with_records(records, prepared, workload);
+                variant.workloads.iter().map(needed)
             });
             let memory = needs.max().unwrap_or(0);
             let name =
