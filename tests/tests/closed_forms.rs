@@ -94,7 +94,8 @@ fn a_ring_without_contention_takes_its_steps() {
 
 /// Of a scenario's stored figures the digest of each workload of each variant.
 fn stored_digests(scenario: &std::path::Path) -> Vec<String> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/baselines/scenarios");
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/baselines/scenarios");
     let path = folder.join(scenario.file_stem().expect("a name")).with_extension("json");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let value: serde_json::Value = serde_json::from_str(&text).expect("a baseline");

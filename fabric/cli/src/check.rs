@@ -5,17 +5,16 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use fabric::engine::ranks::Alone;
 use results::claims::Claim;
 use results::compare::{Tolerances, compare};
 use results::junit::Case;
 use results::summary::RunSummary;
 use serde_json::json;
 
-use crate::args::{Check, Output, Table};
+use crate::args::{Check, Table};
 use crate::compare::{Baseline, cases, load, tolerances, write_junit};
 use crate::error::UserError;
-use crate::execute::{self, Cut, Outcome, STOP, Settings};
+use crate::execute::{self, Outcome, STOP, Settings};
 use crate::say::{say, say_line};
 use crate::scenario;
 use crate::{INTERRUPTED, UNFINISHED};
@@ -90,13 +89,7 @@ fn one(file: &Path, arguments: &Check, tolerances: &Tolerances) -> Result<Vec<Ca
     let threads = arguments.threads.unwrap_or(cores);
     let scenario = scenario::load(Some(file), &arguments.sets, None)?;
     let prepared = execute::prepare(&scenario)?;
-    let settings = Settings {
-        ranks: &Alone,
-        threads: threads as usize,
-        cut: Cut { shards: threads as u32, ranks: 1 },
-        output: Output::Quiet,
-        checkpoints: None,
-    };
+    let settings = Settings::quiet(threads as usize);
     #[allow(clippy::disallowed_methods, reason = "the command measures how long a check takes")]
     let start = Instant::now();
     let outcome = execute::execute(&scenario, &prepared, &settings)?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fabric::assemble::{Extent, Network, Parts, assemble, lookahead};
-use fabric::engine::ranks::Ranks;
+use fabric::engine::ranks::{Alone, Ranks};
 use fabric::probe::{MessageRecord, RunRecord};
 use fabric::run::Run;
 use fabric::series::Sampling;
@@ -64,6 +64,14 @@ pub struct Settings<'a, R> {
     pub output: Output,
     /// Where states are stored, if they are.
     pub checkpoints: Option<&'a Checkpoints>,
+}
+
+impl Settings<'_, Alone> {
+    /// One process, without a word.
+    pub fn quiet(threads: usize) -> Settings<'static, Alone> {
+        let cut = Cut { shards: threads as u32, ranks: 1 };
+        Settings { ranks: &Alone, threads, cut, output: Output::Quiet, checkpoints: None }
+    }
 }
 
 /// All that a scenario's runs gave.

@@ -3,7 +3,7 @@
 use fabric::units::Span;
 use plotters::prelude::*;
 
-use crate::plots::style::{DASHES, DrawError, GREY, colour, font, number};
+use crate::plots::style::{DASHES, DrawError, GREY, colour, font, legend, number};
 
 /// The sorted completion times of one variant.
 #[derive(Clone, Debug)]
@@ -98,15 +98,7 @@ macro_rules! curves {
             let marks = [50, 99].into_iter().filter_map(|percent| mark(&curve.times, percent));
             $chart.draw_series(marks.map(|point| Circle::new(point, 4, colour.filled())))?;
         }
-        $chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(GREY.mix(0.5))
-            .label_font(font(13))
-            .legend_area_size(34)
-            .margin(12)
-            .draw()?;
+        legend!($chart, LowerRight);
     };
 }
 fn draw_panel<DB: DrawingBackend>(

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use crate::plots::style::{COLOURS, DASHES, DrawError, GREY, colour, font, number};
+use crate::plots::style::{COLOURS, DASHES, DrawError, GREY, colour, font, legend, number};
 
 /// A point of a line.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -145,14 +145,7 @@ macro_rules! decorate {
             }
         }
         if $chart.lines.len() > 1 {
-            plot.configure_series_labels()
-                .position(SeriesLabelPosition::UpperLeft)
-                .background_style(WHITE.mix(0.85))
-                .border_style(GREY.mix(0.5))
-                .label_font(font(13))
-                .legend_area_size(34)
-                .margin(12)
-                .draw()?;
+            legend!(plot, UpperLeft);
         }
     }};
 }

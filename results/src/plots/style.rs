@@ -46,6 +46,22 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// The legend of a chart. A macro, because the chart's type differs with the scales of its axes.
+macro_rules! legend {
+    ($chart:ident, $position:ident) => {
+        $chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::$position)
+            .background_style(WHITE.mix(0.85))
+            .border_style(GREY.mix(0.5))
+            .label_font(font(13))
+            .legend_area_size(34)
+            .margin(12)
+            .draw()?;
+    };
+}
+pub(crate) use legend;
+
 /// A figure as PNG, of twice the SVG's size.
 ///
 /// # Errors

@@ -16,9 +16,8 @@ use serde_json::Value;
 use crate::args::{Bench, Output};
 use crate::error::{Source, UserError};
 use crate::say::{say, say_line};
-use fabric::engine::ranks::Alone;
 
-use crate::execute::{self, Cut, Settings};
+use crate::execute::{self, Settings};
 use crate::scenario;
 use cases::{CASES, Case};
 use report::{Machine, Measured, Report};
@@ -106,13 +105,7 @@ fn only(name: &str, arguments: &Bench) -> Result<ExitCode, UserError> {
     let scenario = scenario::from_source(&Arc::new(source), &sets, None)?;
     let prepared = execute::prepare(&scenario)?;
     let threads = threads(arguments);
-    let settings = Settings {
-        ranks: &Alone,
-        threads: threads as usize,
-        cut: Cut { shards: threads as u32, ranks: 1 },
-        output: Output::Quiet,
-        checkpoints: None,
-    };
+    let settings = Settings::quiet(threads as usize);
     let outcome = execute::execute(&scenario, &prepared, &settings)?;
     say_line(&outcome.summary.to_json());
     Ok(if outcome.unfinished.is_empty() {

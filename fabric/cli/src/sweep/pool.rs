@@ -6,12 +6,11 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use fabric::engine::ranks::Alone;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Output;
 use crate::error::UserError;
-use crate::execute::{self, Cut, STOP, Settings};
+use crate::execute::{self, STOP, Settings};
 use crate::output::Folder;
 use crate::scenario::sweep::Sweep;
 use crate::sweep::plan::Planned;
@@ -99,13 +98,7 @@ impl Pool<'_> {
         let prepared = execute::prepare(&scenario)?;
         let place = Folder::place(Some(&self.folder.join("runs").join(&run.name)), "", false)?;
         let folder = Folder::prepare(place, None)?;
-        let settings = Settings {
-            ranks: &Alone,
-            threads: 1,
-            cut: Cut { shards: 1, ranks: 1 },
-            output: Output::Quiet,
-            checkpoints: None,
-        };
+        let settings = Settings::quiet(1);
         let outcome = execute::execute(&scenario, &prepared, &settings)?;
         // What was cut short by Ctrl-C is done again.
         if !outcome.interrupted {
