@@ -10,7 +10,7 @@ use crate::args::{Output, Table};
 /// Arguments of `sweep`.
 #[derive(Debug, Args)]
 pub struct Sweep {
-    /// Scenario file with a [sweep].
+    /// Scenario file with a `[sweep]`.
     pub scenario: PathBuf,
     /// Override a key of the scenario; repeatable.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]

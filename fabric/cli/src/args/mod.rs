@@ -39,7 +39,7 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Run a scenario, all its variants, and compare them.
     Run(Run),
-    /// Run a scenario with all settings of its [sweep], in parallel; a sweep that was stopped can go on.
+    /// Run a scenario with all settings of its `[sweep]`, in parallel; a sweep that was stopped can go on.
     Sweep(Sweep),
     /// Compare two runs; exit code 1 if a figure became worse by more than it may.
     Compare(Compare),
