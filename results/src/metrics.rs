@@ -46,6 +46,37 @@ const fn metric(
 
 use Better::{Higher, Lower, Neither};
 
+/// Figures of several variants as a Markdown table, each after the first with how many times better it is than that: of what is better
+/// lower the first over its own, of what is better higher its own over the first.
+pub fn speed_ups(title: &str, variants: &[(&str, &Figures)]) -> String {
+    let mut text = format!("### {title}\n\n| figure |");
+    let names = variants.iter().map(|(name, _)| *name);
+    text.extend(names.map(|name| format!(" {name} |")));
+    text += "\n|---|";
+    text.extend(variants.iter().map(|_| "--:|"));
+    text.push('\n');
+    for metric in METRICS.iter().filter(|metric| metric.better != Neither) {
+        let values: Vec<Option<f64>> =
+            variants.iter().map(|(_, figures)| metric.of(figures)).collect();
+        if values.iter().flatten().all(|value| *value == 0.0) {
+            continue;
+        }
+        let unit = if metric.unit.is_empty() { "" } else { ", " };
+        text += &format!("| {}{unit}{} |", metric.meaning, metric.unit);
+        for (place, value) in values.iter().enumerate() {
+            let first = values[0].filter(|first| place > 0 && *first > 0.0);
+            let gain = value.filter(|value| *value > 0.0).zip(first).map(|(own, first)| {
+                let gain = if metric.better == Lower { first / own } else { own / first };
+                format!(" ({gain:.2}×)")
+            });
+            let number = value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+            text += &format!(" {number}{} |", gain.unwrap_or_default());
+        }
+        text.push('\n');
+    }
+    text
+}
+
 /// The figures, in order of columns.
 pub const METRICS: [Metric; 21] = [
     metric("completed", "", Higher, "flows that were completed", |f| Some(f.completed as f64)),
@@ -92,3 +123,27 @@ pub const METRICS: [Metric; 21] = [
     metric("ecn_marked", "", Neither, "packets marked", |f| Some(f.packets.ecn_marked as f64)),
     metric("pauses", "", Neither, "PFC pauses", |f| Some(f.packets.pauses as f64)),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::Context;
+
+    /// Half the time and twice the rate are both twice as good.
+    #[test]
+    fn gains_are_towards_better() {
+        let figures = |micros| {
+            let record = crate::summary::tests::record(&[Some(micros)]);
+            let context = Context { messages: 1, ..Context::default() };
+            Figures { goodput_gbps: 100.0 / micros as f64, ..Figures::of(&record, &context) }
+        };
+        let text = speed_ups("ring", &[("roce", &figures(20)), ("uec", &figures(10))]);
+        assert!(text.starts_with("### ring\n\n| figure | roce | uec |\n"), "{text}");
+        assert!(text.contains("| mean completion time, us | 20.00 | 10.00 (2.00×) |"), "{text}");
+        assert!(
+            text.contains("| payload completed over that time, Gb/s | 5.00 | 10.00 (2.00×) |"),
+            "{text}"
+        );
+        assert!(!text.contains("packets"), "{text}");
+    }
+}

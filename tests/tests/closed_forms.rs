@@ -136,3 +136,17 @@ fn every_scenario_that_ships_runs_to_its_last_flow() {
     }
     assert!(count >= 6);
 }
+
+/// The digests that the page of figures names are those that are stored, and runs are held to those.
+#[test]
+fn figures_have_the_stored_digests() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("results/figures/README.md")).expect("a page");
+    for scenario in ["default", "sprayed-permutation", "incast", "switch-down"] {
+        let line = page.lines().find(|line| line.contains(&format!("| `{scenario}` |")));
+        let line = line.unwrap_or_else(|| panic!("{scenario} has no figure"));
+        for digest in stored_digests(std::path::Path::new(&format!("{scenario}.toml"))) {
+            assert!(line.contains(&format!("`{digest}`")), "{scenario}: {digest}");
+        }
+    }
+}

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use results::metrics;
 use results::plots::{self, heat, lines};
+use results::summary::RunSummary;
 use results::views::{self, Content, Tables};
 
 use crate::args::Plot;
@@ -43,9 +45,28 @@ pub fn plot(arguments: &Plot) -> Result<ExitCode, UserError> {
             std::fs::write(&path, content).map_err(|error| failed(&path, error))?;
         }
     }
-    let names: Vec<&str> = figures.iter().map(|figure| figure.name).collect();
+    let mut names: Vec<&str> = figures.iter().map(|figure| figure.name).collect();
+    if arguments.only.is_empty() {
+        let path = folder.join("speedup.md");
+        let text = speed_ups(&stored.summary);
+        std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
+        names.push("speedup.md");
+    }
     say_line(&format!("{}: {}", folder.display(), names.join(", ")));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Variants against the first one, a table a workload.
+fn speed_ups(summary: &RunSummary) -> String {
+    let first = summary.variants.first().map_or(&[][..], |variant| &variant.workloads);
+    let table = |(place, title): (usize, &str)| {
+        let own = summary.variants.iter().filter_map(|variant| {
+            variant.workloads.get(place).map(|workload| (variant.name.as_str(), &workload.figures))
+        });
+        metrics::speed_ups(title, &own.collect::<Vec<_>>())
+    };
+    let titles = first.iter().map(|workload| workload.name.as_str()).enumerate();
+    titles.map(table).collect::<Vec<_>>().join("\n")
 }
 
 /// The tables that figures are made of.

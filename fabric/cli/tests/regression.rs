@@ -153,3 +153,29 @@ fn a_run_becomes_a_timeline() {
     );
     assert!(place.refused(&["timeline", "."]).contains(". is no folder of a run"));
 }
+
+/// Figures are made anew from the records alone: all of them, or those asked for, each as SVG and PNG, and a table of speed-ups.
+#[test]
+fn figures_are_made_from_records() {
+    let place = Place::new("plot");
+    place.file("small.toml", SMALL);
+    assert!(place.ultraloom(&["run", "small.toml", "--out", "o"]).status.success());
+    let output = place.ultraloom(&["plot", "o"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| std::fs::read(place.0.join("o/plots").join(name)).expect(name);
+    for name in
+        ["percentiles", "queues", "utilisation", "throughput", "fairness", "cwnd", "rtt", "links"]
+    {
+        assert!(read(&format!("{name}.svg")).starts_with(b"<svg"), "{name}");
+        assert!(read(&format!("{name}.png")).starts_with(b"\x89PNG"), "{name}");
+    }
+    let table = String::from_utf8(read("speedup.md")).expect("text");
+    assert!(table.contains("| figure | uec | roce |") && table.contains("×"), "{table}");
+    assert!(place.ultraloom(&["plot", "o", "--only", "links", "--out", "one"]).status.success());
+    assert_eq!(std::fs::read_dir(place.0.join("one")).expect("a folder").count(), 2);
+    let message = place.refused(&["plot", "o", "--only", "link"]);
+    assert!(
+        message.contains("there is no figure `link`") && message.contains("`links`?"),
+        "{message}"
+    );
+}
