@@ -72,10 +72,10 @@ impl PortSample {
             bytes: self.bytes + next.bytes,
             queue: next.queue,
             queue_max: self.queue_max.max(next.queue_max),
-            packets: self.packets + next.packets,
-            marked: self.marked + next.marked,
-            trimmed: self.trimmed + next.trimmed,
-            dropped: self.dropped + next.dropped,
+            packets: self.packets.saturating_add(next.packets),
+            marked: self.marked.saturating_add(next.marked),
+            trimmed: self.trimmed.saturating_add(next.trimmed),
+            dropped: self.dropped.saturating_add(next.dropped),
             paused: next.paused,
         };
     }
@@ -223,7 +223,7 @@ pub(crate) fn coarsen(samples: &mut Vec<PortSample>, interval: Span) {
 /// Parts that each power of two is divided into.
 const PARTS: u32 = 128;
 
-/// A histogram of whole numbers, exact below 128 and to better than one in 128 above. Those of parts of a fabric add up.
+/// A histogram of whole numbers, exact below 128 and to one part in 64 above. Those of parts of a fabric add up.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
     counts: Vec<u64>,

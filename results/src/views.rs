@@ -318,17 +318,18 @@ fn fairness(rows: &[&Row<'_>]) -> Option<f64> {
 fn utilisation(samples: &Samples<'_>) -> Vec<Chart> {
     let chart = |((variant, workload), rows): &((&str, &str), Vec<Row<'_>>)| {
         // Ports of each kind that were seen at all: those that rest count as zero.
-        let mut ports: BTreeMap<String, BTreeSet<(&str, u64)>> = BTreeMap::new();
+        let mut ports: BTreeMap<(&str, &str), BTreeSet<(&str, u64)>> = BTreeMap::new();
         for row in rows {
-            ports.entry(kind(row)).or_default().insert((row.node, row.port));
+            ports.entry(tiers(row)).or_default().insert((row.node, row.port));
         }
         let mut lines: Vec<Line> = Vec::new();
         for instant in by_time(rows) {
             for (kind_of, ports) in &ports {
-                let own = instant.iter().filter(|row| kind(row) == *kind_of);
+                let own = instant.iter().filter(|row| tiers(row) == *kind_of);
                 let sum: f64 = own.map(|row| row.utilisation).sum();
                 let percent = 100.0 * sum / ports.len() as f64;
-                add(&mut lines, kind_of.clone(), point(instant[0].at, percent));
+                let name = format!("{} to {}", kind_of.0, kind_of.1);
+                add(&mut lines, name, point(instant[0].at, percent));
             }
         }
         let interval = rows.first().map_or(1.0, |row| row.interval);
@@ -347,8 +348,9 @@ fn utilisation(samples: &Samples<'_>) -> Vec<Chart> {
     samples.iter().map(chart).collect()
 }
 
-fn kind(row: &Row<'_>) -> String {
-    format!("{} to {}", tier(row.node), tier(row.peer))
+/// From which tier to which a port sends.
+fn tiers<'a>(row: &Row<'a>) -> (&'a str, &'a str) {
+    (tier(row.node), tier(row.peer))
 }
 
 /// What hosts receive over time, with the times of faults in the title: a chart a workload, a line a variant.
@@ -464,16 +466,18 @@ type Loads = BTreeMap<(String, u64), Vec<(f64, f64)>>;
 
 /// Load of every link over time, by tier and direction.
 fn heat(((variant, workload), rows): &((&str, &str), Vec<Row<'_>>)) -> Heat {
-    let mut strips: BTreeMap<String, Loads> = BTreeMap::new();
+    let mut strips: BTreeMap<(&str, &str), Loads> = BTreeMap::new();
     for row in rows {
-        let ports = strips.entry(kind(row)).or_default();
+        let ports = strips.entry(tiers(row)).or_default();
         // In order of numbers, not of signs.
         let (name, number) = row.node.split_once(':').unwrap_or((row.node, "0"));
         let key = (format!("{name}:{number:0>8}"), row.port);
         ports.entry(key).or_default().push((row.at - row.interval, row.utilisation));
     }
-    let strip =
-        |(name, ports): (String, Loads)| Strip { name, rows: ports.into_values().collect() };
+    let strip = |((from, to), ports): ((&str, &str), Loads)| Strip {
+        name: format!("{from} to {to}"),
+        rows: ports.into_values().collect(),
+    };
     Heat {
         title: format!("{variant}, {workload}: load of links over time"),
         interval: rows.first().map_or(1.0, |row| row.interval),

@@ -30,7 +30,7 @@ pub fn check(arguments: &Check) -> Result<ExitCode, UserError> {
         let scenario = scenario::load(Some(file), &arguments.sets, None)?;
         execute::prepare(&scenario)?;
     }
-    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+    execute::stop_on_signals();
     let mut all: Vec<Case> = Vec::new();
     for file in &files {
         let found = one(file, arguments, &tolerances)?;

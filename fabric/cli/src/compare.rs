@@ -13,6 +13,7 @@ use crate::UNFINISHED;
 use crate::args::{Allowed, Compare, Table};
 use crate::error::{UserError, unknown};
 use crate::say::{say, say_line};
+use crate::stored::refuse_sweep;
 
 /// Share by which figures may become worse, unless said otherwise.
 const TOLERANCE: f64 = 0.01;
@@ -96,6 +97,7 @@ pub(crate) fn write_junit(allowed: &Allowed, suite: &str, cases: &[Case]) -> Res
 
 /// A run's summary: from its folder, from the file, or from a baseline.
 pub(crate) fn load(path: &Path) -> Result<RunSummary, UserError> {
+    refuse_sweep(path)?;
     let file = if path.is_dir() { path.join("summary.json") } else { path.to_path_buf() };
     let text = std::fs::read_to_string(&file).map_err(|error| {
         let message = format!("cannot read {}: {error}", file.display());

@@ -38,6 +38,11 @@ use crate::together;
 /// Set by Ctrl-C: the present run ends after its window, and no other begins.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
+/// From now on Ctrl-C and SIGTERM set [`STOP`]; until then they end the process as usual.
+pub fn stop_on_signals() {
+    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+}
+
 /// Simulated time after which a run ends when the scenario does not say: a transport that can make no
 /// progress would retry for ever.
 const UNTIL: Span = Span::from_millis(10_000);

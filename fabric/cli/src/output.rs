@@ -100,7 +100,7 @@ impl Folder {
         let records = Records { runs: &outcome.runs, fabrics: &fabrics, bounds: options.bounds };
         self.write(&mut written, "summary.json", outcome.summary.to_json().as_bytes())?;
         self.write(&mut written, "scenario.toml", scenario.resolved.as_bytes())?;
-        for table in records.tables() {
+        for table in records.each() {
             written.tables.insert(table.name, table.rows());
             for format in &options.formats {
                 let name = format!("{}.{}", table.name, format.ending());

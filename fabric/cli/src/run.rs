@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 
 use dist::World;
 use fabric::engine::ranks::Ranks;
@@ -10,7 +9,7 @@ use fabric::engine::ranks::Ranks;
 use crate::args::{Output, Run};
 use crate::checkpoint::{self, Checkpoints};
 use crate::error::UserError;
-use crate::execute::{self, Cut, Outcome, STOP, Settings};
+use crate::execute::{self, Cut, Outcome, Settings};
 use crate::output::Folder;
 use crate::prepare::Prepared;
 use crate::say::{say, say_line};
@@ -104,7 +103,7 @@ pub fn run(arguments: &Run, world: &World) -> Result<ExitCode, UserError> {
     let shards = arguments.shards.unwrap_or(threads * ranks) as u32;
     let cut = Cut { shards, ranks: ranks as u32 };
     // Before there is anything to keep, Ctrl-C ends the process as usual.
-    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+    execute::stop_on_signals();
     let destination = || asked.destination(&scenario, cut);
     let destination = together(world, world.is_first().then(destination).transpose())?;
     let (folder, checkpoints) = destination

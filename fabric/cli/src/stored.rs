@@ -22,6 +22,7 @@ impl Stored {
     /// # Errors
     /// When there is none.
     pub(crate) fn open(folder: &Path) -> Result<Stored, UserError> {
+        refuse_sweep(folder)?;
         if !folder.join("manifest.json").is_file() {
             let message = format!("{} is no folder of a run", folder.display());
             return Err(UserError::new(message)
@@ -44,6 +45,19 @@ impl Stored {
         Frame::parse(bytes)
             .map_err(|error| UserError::new(format!("cannot read {}: {error}", path.display())))
     }
+}
+
+/// A sweep's folder is not a run's, but has some.
+///
+/// # Errors
+/// When it is one.
+pub(crate) fn refuse_sweep(folder: &Path) -> Result<(), UserError> {
+    if !folder.join("sweep.json").is_file() {
+        return Ok(());
+    }
+    let message =
+        format!("{} is the folder of a sweep; one of its runs is needed", folder.display());
+    Err(UserError::new(message).help("its runs are in the folder `runs` there"))
 }
 
 /// What is missing in a table is told as such.

@@ -99,21 +99,27 @@ pub struct Records<'a> {
 }
 
 impl Records<'_> {
-    /// All tables; those of which a run has nothing are empty.
+    /// All tables, each made when it is asked for; those of which a run has nothing are empty.
+    pub fn each(&self) -> impl Iterator<Item = Table> {
+        let make: [fn(&Records<'_>) -> Table; 11] = [
+            |all| flows::table(all.runs, all.bounds.flows),
+            |all| hosts::table(all.runs),
+            |all| steps::table(all.runs),
+            |all| jobs::table(all.runs),
+            ports::table,
+            series::ports,
+            series::buffers,
+            |all| series::connections(all.runs),
+            |all| fabric::nodes(all.fabrics),
+            |all| fabric::links(all.fabrics),
+            |all| fabric::faults(all.fabrics),
+        ];
+        make.into_iter().map(|make| make(self))
+    }
+
+    /// The same, all at once.
     pub fn tables(&self) -> Vec<Table> {
-        vec![
-            flows::table(self.runs, self.bounds.flows),
-            hosts::table(self.runs),
-            steps::table(self.runs),
-            jobs::table(self.runs),
-            ports::table(self),
-            series::ports(self),
-            series::buffers(self),
-            series::connections(self.runs),
-            fabric::nodes(self.fabrics),
-            fabric::links(self.fabrics),
-            fabric::faults(self.fabrics),
-        ]
+        self.each().collect()
     }
 
     /// The graph of a run's variant.

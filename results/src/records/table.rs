@@ -9,7 +9,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-/// Version of the schemas; it grows when a column changes its meaning or goes, not when one is added.
+/// Version of the schemas; it grows when a column changes its meaning or goes, or tables are arranged anew, not when a column is
+/// added.
 pub const SCHEMA_VERSION: &str = "2";
 
 /// A column: its name, unit, meaning and values.

@@ -40,7 +40,8 @@ pub struct Step {
     pub settings: Vec<(String, String)>,
     /// The seed, if the sweep says it.
     pub seed: Option<u64>,
-    values: Vec<(usize, usize)>,
+    /// The place of each axis's values.
+    places: Vec<usize>,
 }
 
 impl Step {
@@ -108,17 +109,16 @@ impl Sweep {
                 *place = left % length;
                 left /= length;
             }
-            let values: Vec<(usize, usize)> = places.into_iter().enumerate().collect();
-            let settings = values.iter().flat_map(|(axis, step)| {
-                let Axis { keys, steps } = &self.axes[*axis];
-                let texts = steps[*step].iter().map(|item| text(&item.value));
-                keys.iter().cloned().zip(texts)
-            });
+            let settings =
+                self.axes.iter().zip(&places).flat_map(|(Axis { keys, steps }, place)| {
+                    let texts = steps[*place].iter().map(|item| text(&item.value));
+                    keys.iter().cloned().zip(texts)
+                });
             let settings: Vec<(String, String)> = settings.collect();
             let step = move |seed: &Option<u64>| Step {
                 settings: settings.clone(),
                 seed: *seed,
-                values: values.clone(),
+                places: places.clone(),
             };
             seeds.iter().map(step).collect::<Vec<_>>()
         })
@@ -130,9 +130,8 @@ impl Sweep {
     /// [`UserError`] with the place of the value that does not suit.
     pub fn scenario(&self, step: &Step) -> Result<Scenario, UserError> {
         let mut root = self.root.clone();
-        for (axis, number) in &step.values {
-            let Axis { keys, steps } = &self.axes[*axis];
-            for (key, item) in keys.iter().zip(&steps[*number]) {
+        for (Axis { keys, steps }, place) in self.axes.iter().zip(&step.places) {
+            for (key, item) in keys.iter().zip(&steps[*place]) {
                 tree::put(&mut root, key, item.clone())?;
             }
         }

@@ -219,7 +219,14 @@ pub fn put(root: &mut Table, path: &str, mut item: Item) -> Result<(), UserError
         let Value::Table(table) = &found.value else {
             let way = keys[..=place].join(".");
             let message = format!("`{path}` cannot be set: `{way}` is {}", found.value.describe());
-            return Err(UserError::at(&origin, message));
+            let help = format!(
+                "a key is set in a table; write it in the file, in each `{way}` of the list"
+            );
+            let error = UserError::at(&origin, message);
+            return Err(match found.value {
+                Value::List(_) => error.help(help),
+                _ => error,
+            });
         };
         known = Some(table);
     }

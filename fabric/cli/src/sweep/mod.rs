@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 
 use crate::args::{Output, Sweep as Arguments};
 use crate::error::UserError;
-use crate::execute::STOP;
+use crate::execute::{self, STOP};
 use crate::say::{say, say_line};
 use crate::scenario::sweep::Sweep;
 use crate::{INTERRUPTED, UNFINISHED};
@@ -41,7 +41,7 @@ pub fn sweep(arguments: &Arguments) -> Result<ExitCode, UserError> {
     if let Some(file) = &arguments.slurm {
         return slurm::write(file, arguments, &plan).map(|()| ExitCode::SUCCESS);
     }
-    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+    execute::stop_on_signals();
     let folder = plan::folder(arguments, &sweep)?;
     plan.open(&folder, &sweep, arguments.resume || arguments.shard.is_some())?;
     let all = plan.runs.len();

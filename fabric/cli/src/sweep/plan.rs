@@ -65,14 +65,24 @@ impl About {
 }
 
 impl Plan {
-    /// The runs of a sweep. Every one is prepared once, so that whatever the user has to mend shows before any begins.
+    /// The runs of a sweep. Each setting is prepared once, so that whatever the user has to mend shows before any run begins; seeds
+    /// of a setting differ in nothing that could be wrong.
     ///
     /// # Errors
     /// The first thing to mend.
     pub fn new(sweep: &Sweep) -> Result<Plan, UserError> {
-        let mut runs = Vec::new();
+        let mut runs: Vec<Planned> = Vec::new();
         for (number, step) in sweep.steps().enumerate() {
             let label = step.label();
+            let name =
+                format!("{:04}{}{label}", number + 1, if label.is_empty() { "" } else { "_" });
+            if let Some(Planned { step: last, memory, .. }) = runs.last()
+                && last.settings == step.settings
+            {
+                let memory = *memory;
+                runs.push(Planned { name, step, memory });
+                continue;
+            }
             let scenario = sweep.scenario(&step).map_err(|error| in_run(error, &label))?;
             let prepared = execute::prepare(&scenario).map_err(|error| in_run(error, &label))?;
             let needs = scenario.variants.iter().zip(&prepared).flat_map(|(variant, prepared)| {
@@ -81,8 +91,6 @@ impl Plan {
                 variant.workloads.iter().map(needed)
             });
             let memory = needs.max().unwrap_or(0);
-            let name =
-                format!("{:04}{}{label}", number + 1, if label.is_empty() { "" } else { "_" });
             runs.push(Planned { name, step, memory });
         }
         Ok(Plan { runs })
