@@ -1,6 +1,6 @@
 //! Frames recorded as they pass ports: what a mirror port of a real switch would show.
 
-use crate::ids::PortId;
+use crate::ids::{HostId, PortId};
 use crate::packet::Packet;
 use crate::units::Time;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ pub struct Capture {
     pub until: Time,
     /// Most frames of each port; what comes after is counted only.
     pub frames: u64,
+    /// Only packets between these pairs of hosts, the lower number first, in order; and when ports were held back.
+    pub only: Option<Vec<(HostId, HostId)>>,
 }
 
 /// Which way a frame passed its port.
@@ -40,6 +42,17 @@ pub struct Captured {
     pub packet: Packet,
 }
 
+/// From when on a port is held back by its peer, or not any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pause {
+    /// When.
+    pub at: Time,
+    /// The port.
+    pub port: PortId,
+    /// Mask of the classes that are.
+    pub classes: u8,
+}
+
 /// All frames captured in a run, in order of time.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CaptureRecord {
@@ -47,6 +60,8 @@ pub struct CaptureRecord {
     pub frames: Vec<Captured>,
     /// Frames beyond the limit of their port.
     pub beyond: u64,
+    /// When ports were held back, by port and time; kept with [`Capture::only`].
+    pub pauses: Vec<Pause>,
 }
 
 impl CaptureRecord {
@@ -54,5 +69,6 @@ impl CaptureRecord {
     pub(crate) fn append(&mut self, other: CaptureRecord) {
         self.frames.extend(other.frames);
         self.beyond += other.beyond;
+        self.pauses.extend(other.pauses);
     }
 }

@@ -15,6 +15,7 @@ use crate::probe::EndpointCounters;
 use crate::series::{ConnectionState, Measured};
 use crate::telemetry::Telemetry;
 use crate::units::{Span, Time};
+use crate::watch::Hold;
 
 pub use crate::engine::timers::TimerId;
 
@@ -134,5 +135,17 @@ pub trait Endpoint: std::marker::Send {
     /// Lists how connections that have something to send or to hear stand, at most `most`, in the order of their opening.
     fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
         let _ = (most, states);
+    }
+
+    /// The message whose payload a packet of this transport carries, or that it asks for; for [`crate::watch`].
+    fn message_of(&self, packet: &Packet) -> Option<MessageId> {
+        let _ = packet;
+        None
+    }
+
+    /// What holds back the next packet of a message to or from `peer`; `None` if this host has nothing of it to send.
+    fn hold(&self, peer: HostId, message: MessageId, now: Time) -> Option<Hold> {
+        let _ = (peer, message, now);
+        None
     }
 }

@@ -4,7 +4,7 @@ use crate::graph::Graph;
 use crate::ids::{LinkId, NodeId, PortId};
 
 /// Where the ports of each node begin, over the whole fabric, and which port faces which.
-pub(crate) struct Layout {
+pub struct Layout {
     /// First port of each node; one more entry than nodes.
     pub(crate) first: Vec<u32>,
     /// The node of each port.
@@ -18,7 +18,8 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(graph: &Graph) -> Layout {
+    /// Numbers the ports of a graph.
+    pub fn new(graph: &Graph) -> Layout {
         let nodes = graph.nodes() as usize;
         let mut first = vec![0u32; nodes + 1];
         for link in &graph.links {
@@ -52,8 +53,32 @@ impl Layout {
         layout
     }
 
-    pub(crate) fn ports_of(&self, node: NodeId) -> std::ops::Range<u32> {
+    /// The ports of a node.
+    pub fn ports_of(&self, node: NodeId) -> std::ops::Range<u32> {
         self.first[node.index()]..self.first[node.index() + 1]
+    }
+}
+
+impl Layout {
+    /// How many ports there are.
+    pub fn ports(&self) -> u32 {
+        self.node.len() as u32
+    }
+
+    /// The node of a port.
+    pub fn node_of(&self, port: PortId) -> NodeId {
+        self.node[port.index()]
+    }
+
+    /// The port at the other end of a port's link.
+    pub fn peer_of(&self, port: PortId) -> PortId {
+        PortId(self.peer[port.index()])
+    }
+
+    /// The link of a port, and whether the port is at its end `a`.
+    pub fn link_of(&self, port: PortId) -> (LinkId, bool) {
+        let link = self.link[port.index()];
+        (LinkId(link), self.ends[link as usize].0 == port.0)
     }
 }
 

@@ -13,7 +13,7 @@
 //! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
 //!   workloads)
 //! - What is looked at: [`probe`] (counters, records), [`capture`] (frames at chosen ports),
-//!   [`series`] (samples over time), [`telemetry`] (what switches write into packets), `deadlock` (ports that wait for each other)
+//!   [`series`] (samples over time), [`watch`] (single messages), [`telemetry`] (what switches write into packets), `deadlock` (ports that wait for each other)
 //! - From parts to a result: [`assemble`] builds a [`run::Run`]; running it gives a
 //!   [`probe::RunRecord`], from the `part` of each process; [`store`]: its state, to go on later
 //! - [`engine`]: windows, shards, threads; `net`: ports, switches, buffers, hosts
@@ -54,3 +54,4 @@ pub mod store;
 pub mod table;
 pub mod telemetry;
 pub mod units;
+pub mod watch;

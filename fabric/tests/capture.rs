@@ -24,7 +24,7 @@ fn ports(case: &Case, nodes: &[&str]) -> Vec<PortId> {
 }
 
 fn capture(ports: Vec<PortId>) -> Capture {
-    Capture { ports, from: Time::ZERO, until: Time::NEVER, frames: 1_000 }
+    Capture { ports, from: Time::ZERO, until: Time::NEVER, frames: 1_000, only: None }
 }
 
 /// A frame is seen when its last bit leaves a port and when it reaches one, before the receiver's pipeline.
@@ -95,6 +95,7 @@ fn captures_are_bounded() {
         from: Time(10 * S),
         until: Time(20 * S),
         frames: 1_000,
+        only: None,
     });
     let record = case.run(1, 1);
     assert_eq!(record.capture.frames.len(), 10, "acknowledgements come later");

@@ -12,6 +12,7 @@
 //! - [`columns_of_text`]: small tables; [`slowdown`]: transports against traffic, as a table and a figure
 //! - [`records`]: everything a run leaves, as tables with meanings and units in the file
 //! - [`report`]: one page about runs and sweeps
+//! - [`explain`]: where a message's time went
 //! - [`pcapng`]: captured frames; [`timeline`]: for Perfetto and Chrome
 //! - [`picture`]: a fabric drawn; [`plots`]: figures as SVG and PNG; [`views`]: from records to figures
 //! - [`sweep`]: runs of a sweep in one table, with intervals over seeds
@@ -22,6 +23,7 @@ pub mod claims;
 pub mod columns_of_text;
 pub mod compare;
 pub mod distribution;
+pub mod explain;
 pub mod fidelity;
 pub mod jobs;
 pub mod junit;

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use fabric::endpoint::{Endpoint, HostCx, Message, Send, Stored, TimerId};
+use fabric::ids::{HostId, MessageId};
 use fabric::packet::Packet;
 use fabric::series::ConnectionState;
+use fabric::units::Time;
+use fabric::watch::Hold;
 
 use crate::roce::Roce;
 use crate::sprayed::Sprayed;
@@ -64,6 +67,16 @@ macro_rules! transports {
             fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
                 match self {
                     $(AnyEndpoint::$name(transport) => transport.connections(most, states),)*
+                }
+            }
+            fn message_of(&self, packet: &Packet) -> Option<MessageId> {
+                match self {
+                    $(AnyEndpoint::$name(transport) => transport.message_of(packet),)*
+                }
+            }
+            fn hold(&self, peer: HostId, message: MessageId, now: Time) -> Option<Hold> {
+                match self {
+                    $(AnyEndpoint::$name(transport) => transport.hold(peer, message, now),)*
                 }
             }
         }

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fabric::assemble::{Extent, Network, Parts, assemble, lookahead};
+use fabric::capture::Capture;
+use fabric::endpoint::Endpoint;
 use fabric::engine::ranks::{Alone, Ranks};
+use fabric::ids::HostId;
 use fabric::probe::{MessageRecord, RunRecord};
 use fabric::run::Run;
 use fabric::series::Sampling;
@@ -321,25 +324,53 @@ pub fn assembled(
     extent: Extent,
     sampling: Option<Sampling>,
 ) -> Result<Run<AnyEndpoint, AnyProgram>, UserError> {
-    let graph = &prepared.graph;
-    let shard_of = partition(graph, cut.shards, cut.ranks, &programs.couplings);
+    let build = Build { seed, cut, extent, sampling, capture: prepared.capture.as_ref() };
+    assembled_as(prepared, programs, &build, &|_, endpoint| endpoint)
+}
+
+/// How a fabric is built beside what its variant says.
+pub(crate) struct Build<'a> {
+    /// Seed of all random streams.
+    pub(crate) seed: u64,
+    /// Shards.
+    pub(crate) cut: Cut,
+    /// The part that is built.
+    pub(crate) extent: Extent,
+    /// What is recorded over time.
+    pub(crate) sampling: Option<Sampling>,
+    /// Frames to record.
+    pub(crate) capture: Option<&'a Capture>,
+}
+
+/// The same with every transport as `wrap` makes it.
+pub(crate) fn assembled_as<E: Endpoint>(
+    prepared: &Prepared,
+    programs: Programs,
+    build: &Build<'_>,
+    wrap: &(dyn Fn(HostId, AnyEndpoint) -> E + Sync),
+) -> Result<Run<E, AnyProgram>, UserError> {
+    let (graph, seed) = (&prepared.graph, build.seed);
+    let shard_of = partition(graph, build.cut.shards, build.cut.ranks, &programs.couplings);
     let Behaviour { transport, scale_up, .. } = &prepared.behaviour;
     let run = assemble(Parts {
         graph,
         config: &prepared.behaviour.fabric,
-        endpoint: &|host, network| match (network, scale_up) {
-            (Network::ScaleUp, Some(inner)) => inner.endpoint(host, seed),
-            _ => transport.endpoint(host, seed),
+        endpoint: &|host, network| {
+            let endpoint = match (network, scale_up) {
+                (Network::ScaleUp, Some(inner)) => inner.endpoint(host, seed),
+                _ => transport.endpoint(host, seed),
+            };
+            wrap(host, endpoint)
         },
         programs: programs.programs,
         couplings: &programs.couplings,
         shard_of: &shard_of,
         faults: &prepared.faults.links,
         switch_faults: &prepared.faults.switches,
-        capture: prepared.capture.as_ref(),
-        sampling,
+        capture: build.capture,
+        sampling: build.sampling,
         seed,
-        extent,
+        extent: build.extent,
     });
     run.map_err(|error| UserError::new(error.to_string()))
 }

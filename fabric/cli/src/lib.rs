@@ -11,7 +11,8 @@
 //! - [`catalogue`], [`list`](mod@list): what there is to choose from; [`new`](mod@new): a scenario to begin with; [`scenario_schema`], [`shell`]:
 //!   for editors and shells
 //! - [`schema`](mod@schema): what records mean; [`compare`](mod@compare): two runs; [`check`](mod@check): scenarios and their baselines
-//! - `stored`: the folder of a run, read back; [`plot`](mod@plot): figures; [`report`](mod@report): one page; [`timeline`](mod@timeline): for Perfetto
+//! - `stored`: the folder of a run, read back; [`plot`](mod@plot): figures; [`report`](mod@report): one page; [`timeline`](mod@timeline): for Perfetto;
+//!   [`explain`](mod@explain): where the time of messages went
 //! - [`progress`], [`output`]: what a user sees and keeps; [`captures`]: captured frames as pcapng
 
 pub mod args;
@@ -25,6 +26,7 @@ pub mod convert;
 pub mod csv_file;
 pub mod error;
 pub mod execute;
+pub mod explain;
 pub mod forecast;
 pub mod list;
 pub mod new;
@@ -75,6 +77,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
         Some(Command::Plot(arguments)) => plot::plot(&arguments),
         Some(Command::Report(arguments)) => report::report(&arguments),
+        Some(Command::Explain(arguments)) => explain::explain(&arguments),
         Some(Command::Timeline(arguments)) => timeline::timeline(&arguments),
         Some(Command::List(arguments)) => list::list(&arguments),
         Some(Command::New(arguments)) => new::new(&arguments),

@@ -6,7 +6,7 @@ use results::records::read::Frame;
 use results::summary::RunSummary;
 
 use crate::compare;
-use crate::error::UserError;
+use crate::error::{UserError, unknown};
 
 /// A run's folder.
 pub(crate) struct Stored {
@@ -29,6 +29,40 @@ impl Stored {
                 .help("`ultraloom run` prints where its folder is, results/runs/… by default"));
         }
         Ok(Stored { folder: folder.to_path_buf(), summary: compare::load(folder)? })
+    }
+
+    /// Its workloads, each with its variant, in their order; of one variant or workload alone, if that is said.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub(crate) fn chosen(
+        &self,
+        variant: Option<&str>,
+        workload: Option<&str>,
+    ) -> Result<Vec<(&str, &str)>, UserError> {
+        let pairs: Vec<(&str, &str)> = self
+            .summary
+            .variants
+            .iter()
+            .flat_map(|v| v.workloads.iter().map(|w| (v.name.as_str(), w.name.as_str())))
+            .collect();
+        for (place, (what, asked)) in
+            [("variant", variant), ("workload", workload)].into_iter().enumerate()
+        {
+            let mut names: Vec<&str> =
+                pairs.iter().map(|pair| if place == 0 { pair.0 } else { pair.1 }).collect();
+            names.dedup();
+            if let Some(asked) = asked
+                && !names.contains(&asked)
+            {
+                return Err(unknown(what, asked, &names));
+            }
+        }
+        let is_wanted = |pair: &(&str, &str)| {
+            variant.is_none_or(|asked| asked == pair.0)
+                && workload.is_none_or(|asked| asked == pair.1)
+        };
+        Ok(pairs.into_iter().filter(is_wanted).collect())
     }
 
     /// One of its tables.

@@ -9,7 +9,7 @@ use results::records::read::Frame;
 use results::timeline::{self, Bounds, Fault, Message, Process, Sample, Step};
 
 use crate::args::Timeline;
-use crate::error::{UserError, unknown};
+use crate::error::UserError;
 use crate::say::say_line;
 use crate::stored::{Stored, in_table};
 
@@ -48,32 +48,12 @@ type Own = (String, String, Process);
 
 /// The workloads asked for, in the run's order, without what happens in them.
 fn processes(stored: &Stored, arguments: &Timeline) -> Result<Vec<Own>, UserError> {
-    let pairs: Vec<(&str, &str)> = stored
-        .summary
-        .variants
-        .iter()
-        .flat_map(|v| v.workloads.iter().map(|w| (v.name.as_str(), w.name.as_str())))
-        .collect();
-    let wanted = [("variant", &arguments.variant), ("workload", &arguments.workload)];
-    for (place, (what, asked)) in wanted.into_iter().enumerate() {
-        let mut names: Vec<&str> =
-            pairs.iter().map(|pair| if place == 0 { pair.0 } else { pair.1 }).collect();
-        names.dedup();
-        if let Some(asked) = asked
-            && !names.contains(&asked.as_str())
-        {
-            return Err(unknown(what, asked, &names));
-        }
-    }
-    let is_wanted = |(variant, workload): &(&str, &str)| {
-        arguments.variant.as_deref().is_none_or(|asked| asked == *variant)
-            && arguments.workload.as_deref().is_none_or(|asked| asked == *workload)
-    };
+    let chosen = stored.chosen(arguments.variant.as_deref(), arguments.workload.as_deref())?;
     let own = |(variant, workload): (&str, &str)| {
         let name = format!("{variant}, {workload}");
         (variant.to_owned(), workload.to_owned(), Process { name, ..Process::default() })
     };
-    Ok(pairs.into_iter().filter(is_wanted).map(own).collect())
+    Ok(chosen.into_iter().map(own).collect())
 }
 
 /// For each row the process that it belongs to, if it is wanted.

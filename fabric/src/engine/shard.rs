@@ -354,6 +354,7 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         let place = fault.port as usize - self.nodes[node as usize].first as usize;
         let port = &mut self.ports[fault.port as usize];
         port.forget_peer();
+        port.note_paused(fault.at, &mut self.outlet);
         if port.pausing != 0 {
             port.request_pfc();
         }

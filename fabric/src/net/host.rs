@@ -262,7 +262,7 @@ impl<E: Endpoint, P: Program> Host<E, P> {
         }
         if label.class == Class::LINK {
             let frame = outlet.consume(label);
-            if node.ports[port].on_link_frame(&frame) {
+            if node.ports[port].on_link_frame(now, &frame, outlet) {
                 node.ports[port].send_credits(after_frame(now, node.busy[port]), outlet);
             }
             return;

@@ -193,6 +193,9 @@ impl Port {
         {
             self.paused |= label.class.bit();
             self.counters.credit_stalls += 1;
+            if self.special & special::TAP != 0 {
+                outlet.taps.held(now, self.id, self.paused);
+            }
         }
         if link.llr.as_ref().is_some_and(Llr::discards) {
             link.show_gap(now);
@@ -381,14 +384,24 @@ impl Port {
     }
 
     /// A link's own frame came in. True if the peer is to be told of credits that were freed.
-    pub(crate) fn on_link_frame(&mut self, frame: &Packet) -> bool {
-        if frame.kind != Kind::LinkCredit {
+    pub(crate) fn on_link_frame(&mut self, now: Time, frame: &Packet, outlet: &mut Outlet) -> bool {
+        let leaked = if frame.kind == Kind::LinkCredit {
+            let (waiting, leaked) = self.link().credits().on_update(&frame.body);
+            self.paused = waiting;
+            leaked
+        } else {
             self.on_pfc(frame.body[0] as u8);
-            return false;
-        }
-        let (waiting, leaked) = self.link().credits().on_update(&frame.body);
-        self.paused = waiting;
+            false
+        };
+        self.note_paused(now, outlet);
         leaked
+    }
+
+    /// What the peer holds back has changed: noted where frames are captured.
+    pub(crate) fn note_paused(&self, now: Time, outlet: &mut Outlet) {
+        if self.special & special::TAP != 0 {
+            outlet.taps.held(now, self.id, self.paused);
+        }
     }
 }
 

@@ -248,7 +248,7 @@ impl SharedState {
     ) {
         let frame = outlet.consume(label);
         let place = usize::from(label.ingress());
-        if node.ports[place].on_link_frame(&frame) {
+        if node.ports[place].on_link_frame(now, &frame, outlet) {
             node.ports[place].send_credits(now, outlet);
         }
         if let Some(watchdog) = &mut self.watchdog {

@@ -238,7 +238,10 @@ impl Switch {
                 }
             }
         }
-        node.ports.iter_mut().for_each(Port::reset);
+        for port in node.ports.iter_mut() {
+            port.reset();
+            port.note_paused(now, outlet);
+        }
         if let Some(shared) = &mut self.shared {
             shared.clear();
         }

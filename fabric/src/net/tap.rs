@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::capture::{Capture, CaptureRecord, Captured, Way};
-use crate::ids::PortId;
+use crate::capture::{Capture, CaptureRecord, Captured, Pause, Way};
+use crate::ids::{HostId, PortId};
 use crate::packet::{Kind, Packet};
 use crate::units::{Span, Time};
 
@@ -27,6 +27,8 @@ pub(crate) struct Taps {
     from: Time,
     until: Time,
     limit: u64,
+    /// Pairs of hosts between which packets are recorded; `None`: all.
+    only: Option<Vec<(HostId, HostId)>>,
     taps: BTreeMap<PortId, Tap>,
     pub(crate) record: CaptureRecord,
 }
@@ -35,7 +37,7 @@ impl Taps {
     /// Taps with the bounds of `capture`, and no port yet.
     pub(crate) fn new(capture: &Capture) -> Taps {
         let Capture { from, until, frames, .. } = *capture;
-        Taps { from, until, limit: frames, ..Taps::default() }
+        Taps { from, until, limit: frames, only: capture.only.clone(), ..Taps::default() }
     }
 
     /// Captures `port`, whose node handles a frame `pipeline` after its arrival.
@@ -54,10 +56,22 @@ impl Taps {
         self.keep(Captured { at: Time(now.0 - pipeline.0), port, way: Way::Received, packet });
     }
 
+    /// The peer of `port` holds back `classes` from now on.
+    pub(crate) fn held(&mut self, at: Time, port: PortId, classes: u8) {
+        if self.only.is_some() {
+            self.record.pauses.push(Pause { at, port, classes });
+        }
+    }
+
     fn keep(&mut self, frame: Captured) {
         let within = self.from <= frame.at && frame.at < self.until;
         // Credit updates are ordered sets between frames, not frames.
         if !within || frame.packet.kind == Kind::LinkCredit {
+            return;
+        }
+        let Packet { src, dst, .. } = frame.packet;
+        let is_meant = |pairs: &Vec<_>| pairs.binary_search(&(src.min(dst), src.max(dst))).is_ok();
+        if !self.only.as_ref().is_none_or(is_meant) {
             return;
         }
         let Some(tap) = self.taps.get_mut(&frame.port) else { return };
@@ -74,4 +88,5 @@ impl Taps {
 pub(crate) fn sort(record: &mut CaptureRecord) {
     // Frames of one port and way are in order already, and a stable sort keeps it.
     record.frames.sort_by_key(|frame| (frame.at, frame.port, frame.way));
+    record.pauses.sort_by_key(|pause| (pause.port, pause.at));
 }

@@ -24,12 +24,13 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
-use fabric::ids::{Class, HostId};
+use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::series::ConnectionState;
 use fabric::telemetry::Telemetry;
 use fabric::units::{Span, Time};
+use fabric::watch::Hold;
 use serde::{Deserialize, Serialize};
 
 use config::{MarkReport, Operation, PathKey, QpScope, RoceConfig};
@@ -538,5 +539,18 @@ impl Endpoint for Roce {
     fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
         let busy = self.senders.iter().enumerate().filter(|(_, sender)| !sender.is_idle());
         states.extend(busy.take(most).map(|(qp, sender)| sender.state(qp as u32, &self.config)));
+    }
+
+    fn message_of(&self, packet: &Packet) -> Option<MessageId> {
+        // Control packets are requests of READ.
+        let is_of_message = matches!(packet.kind, Kind::Data | Kind::Control);
+        is_of_message.then(|| MessageId(Header::unpack(packet).number))
+    }
+
+    fn hold(&self, peer: HostId, message: MessageId, now: Time) -> Option<Hold> {
+        let to_peer = self.senders.iter().filter(|sender| sender.dst == peer);
+        // Of parts on several queue pairs, the one that is nearest to being sent.
+        let parts = to_peer.filter_map(|sender| sender.hold(message, now, &self.config));
+        parts.min().or_else(|| self.reads.hold(peer, message))
     }
 }

@@ -11,6 +11,7 @@ use fabric::endpoint::{Completion, HostCx, Message};
 use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::units::{Span, Time};
+use fabric::watch::Hold;
 use serde::{Deserialize, Serialize};
 
 use super::{Roce, timeout_timer};
@@ -95,6 +96,24 @@ pub(super) struct Reads {
     ready: VecDeque<u32>,
     /// By the requester and its queue pair.
     responders: BTreeMap<(HostId, u32), Responder>,
+}
+
+impl Reads {
+    /// What holds back the request for a message; `None` if there is none here.
+    pub(super) fn hold(&self, peer: HostId, message: MessageId) -> Option<Hold> {
+        let from_peer = self.requesters.iter().filter(|requester| requester.dst == peer);
+        let found = from_peer.filter_map(|requester| {
+            let place = requester.reads.iter().position(|read| read.message.id == message)?;
+            Some(match () {
+                () if place < requester.asked => Hold::Sent,
+                () if !requester.open => Hold::Opening,
+                () if place >= OUTSTANDING => Hold::Window,
+                () if place > requester.asked => Hold::Behind,
+                () => Hold::Ready,
+            })
+        });
+        found.min()
+    }
 }
 
 impl Roce {

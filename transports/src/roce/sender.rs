@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use fabric::endpoint::Message;
-use fabric::ids::HostId;
+use fabric::ids::{HostId, MessageId};
 use fabric::series::ConnectionState;
 use fabric::units::{Span, Time};
+use fabric::watch::Hold;
 use serde::{Deserialize, Serialize};
 
 use crate::common::bits::RingBits;
@@ -205,9 +206,12 @@ impl Sender {
         {
             return true;
         }
-        if self.next == self.end {
-            return false;
-        }
+        self.next != self.end && self.is_admitted(config)
+    }
+
+    /// Whether the window lets a packet go.
+    #[inline]
+    fn is_admitted(&self, config: &RoceConfig) -> bool {
         let in_flight = u64::from(self.next - self.una) * u64::from(config.payload);
         if let Some(window) = self.control.window() {
             return (in_flight as f64) < window;
@@ -217,6 +221,21 @@ impl Sender {
             return in_flight < window;
         }
         (in_flight as f64) < window as f64 * (self.control.rate() / self.line)
+    }
+
+    /// What holds back the next packet of a message; `None` once all of it is acknowledged.
+    pub(super) fn hold(&self, message: MessageId, now: Time, config: &RoceConfig) -> Option<Hold> {
+        let sending = self.messages.iter().find(|sending| sending.message.id == message)?;
+        let hold = match () {
+            () if sending.end <= self.next => Hold::Sent,
+            () if sending.first > self.next => Hold::Behind,
+            () if !self.is_admitted(config) => Hold::Window,
+            // Before the first packet there is no pace yet.
+            () if self.next_send > now && self.sent == 0 => Hold::Opening,
+            () if self.next_send > now => Hold::Rate,
+            () => Hold::Ready,
+        };
+        Some(hold)
     }
 
     /// The PSN whose turn it is.

@@ -22,11 +22,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
-use fabric::ids::{Class, HostId};
+use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::series::ConnectionState;
 use fabric::units::Time;
+use fabric::watch::Hold;
 use serde::{Deserialize, Serialize};
 
 use config::{Rival, SprayedConfig};
@@ -314,5 +315,14 @@ impl Endpoint for Sprayed {
         states.extend(
             busy.take(most).map(|(number, sender)| sender.state(number as u32, &self.config)),
         );
+    }
+
+    fn message_of(&self, packet: &Packet) -> Option<MessageId> {
+        (packet.kind == Kind::Data).then(|| MessageId(Header::unpack(packet).number))
+    }
+
+    fn hold(&self, peer: HostId, message: MessageId, _: Time) -> Option<Hold> {
+        let number = self.by_destination.get(&peer)?;
+        self.senders[*number as usize].hold(message)
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use fabric::endpoint::Message;
-use fabric::ids::HostId;
+use fabric::ids::{HostId, MessageId};
 use fabric::rng::Stream;
 use fabric::series::ConnectionState;
 use fabric::units::{Span, Time};
+use fabric::watch::Hold;
 use serde::{Deserialize, Serialize};
 
 use crate::common::bits::RingBits;
@@ -176,14 +177,31 @@ impl Sender {
         {
             self.lost.pop_front();
         }
-        if self.lost.is_empty() && self.next == self.end {
-            return false;
-        }
+        !(self.lost.is_empty() && self.next == self.end) && self.is_admitted()
+    }
+
+    /// Whether window or credit let a packet go.
+    fn is_admitted(&self) -> bool {
         match &self.governor {
             Governor::Srd(srd) => f64::from(self.in_flight) < srd.window(),
             Governor::Strack(strack) => f64::from(self.in_flight) < strack.window(),
             Governor::Pulled { credit, .. } => *credit > 0,
         }
+    }
+
+    /// What holds back the next packet of a message; `None` once all of it is acknowledged.
+    pub(super) fn hold(&self, message: MessageId) -> Option<Hold> {
+        let sending = self.messages.iter().find(|sending| sending.message.id == message)?;
+        // What was lost goes first, whichever message it is of.
+        let again = !self.lost.is_empty();
+        let hold = match &self.governor {
+            _ if !again && sending.end <= self.next => Hold::Sent,
+            _ if !again && sending.first > self.next => Hold::Behind,
+            _ if self.is_admitted() => Hold::Ready,
+            Governor::Pulled { .. } => Hold::Credit,
+            Governor::Srd(_) | Governor::Strack(_) => Hold::Window,
+        };
+        Some(hold)
     }
 
     /// The next packet.

@@ -6,6 +6,7 @@ use fabric::endpoint::Message;
 use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::series::ConnectionState;
+use fabric::watch::Hold;
 use smoltcp::iface::{Context, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 
@@ -99,6 +100,21 @@ impl Connection {
         let queued = self.sockets.get::<Socket<'_>>(self.handle).send_queue();
         let in_flight = Some(queued as u64);
         Some(ConnectionState { number, dst: self.peer, in_flight, ..ConnectionState::default() })
+    }
+
+    /// What holds back the next packet of a message; `None` if it is not on this connection.
+    pub(super) fn hold(&self, message: MessageId) -> Option<Hold> {
+        let (sending, left) = self.sending.filter(|(sending, _)| sending.id == message)?;
+        let socket = self.sockets.get::<Socket<'_>>(self.handle);
+        let taken = sending.bytes - left;
+        let sent = self.sent_to.map_or(0, |to| to.wrapping_sub(self.framing.start));
+        Some(match () {
+            () if !socket.may_send() => Hold::Opening,
+            () if u64::from(sent) >= taken && left == 0 => Hold::Sent,
+            () if self.ready => Hold::Ready,
+            // The stack was asked and gave nothing: congestion or receive window, or its buffer, is full.
+            () => Hold::Window,
+        })
     }
 
     /// Begins a message; the last one has been acknowledged.

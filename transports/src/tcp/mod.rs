@@ -26,10 +26,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use fabric::endpoint::{Completion, Endpoint, HostCx, Message, Send, TimerId};
-use fabric::ids::{Class, HostId};
-use fabric::packet::Packet;
+use fabric::ids::{Class, HostId, MessageId};
+use fabric::packet::{Kind, Packet};
 use fabric::rng::{Purpose, Stream};
 use fabric::series::ConnectionState;
+use fabric::units::Time;
+use fabric::watch::Hold;
 use smoltcp::iface::{Config, Interface};
 use smoltcp::socket::tcp::CongestionControl;
 use smoltcp::time::Instant;
@@ -267,6 +269,22 @@ impl Endpoint for Tcp {
     fn connections(&self, most: usize, states: &mut Vec<ConnectionState>) {
         let all = self.connections.iter().enumerate();
         states.extend(all.filter_map(|(number, one)| one.state(number as u32)).take(most));
+    }
+
+    fn message_of(&self, packet: &Packet) -> Option<MessageId> {
+        (packet.kind == Kind::Data).then(|| Segment::unpack(packet).framing.id)
+    }
+
+    fn hold(&self, peer: HostId, message: MessageId, _: Time) -> Option<Hold> {
+        let waits = self
+            .waiting
+            .get(&peer)
+            .is_some_and(|waiting| waiting.iter().any(|posted| posted.id == message));
+        if waits {
+            return Some(Hold::Behind);
+        }
+        let to_peer = self.connections.iter().filter(|connection| connection.peer == peer);
+        to_peer.filter_map(|connection| connection.hold(message)).next()
     }
 }
 

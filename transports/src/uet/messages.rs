@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use fabric::endpoint::Message;
+use fabric::ids::MessageId;
 use serde::{Deserialize, Serialize};
 
 use crate::uet::header::Op;
@@ -33,6 +34,17 @@ pub(super) struct Pending {
     /// Frame bytes beside the payload.
     pub(super) header: u16,
     pub(super) report: Report,
+}
+
+/// Where a message stands in its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// The next packet is cut from it.
+    Next,
+    /// It waits for its turn.
+    Behind,
+    /// All of it has been sent.
+    Sent,
 }
 
 /// A stretch of PSNs of one message.
@@ -168,6 +180,19 @@ impl Messages {
         }
     }
 
+    /// Where a message stands: whether it is the next to be cut, if some of it waits; `None` if nothing of it is here.
+    pub(super) fn stage(&self, message: MessageId) -> Option<Stage> {
+        let waits = self.waiting.iter().position(|pending| pending.message.id == message);
+        match waits {
+            Some(0) => Some(Stage::Next),
+            Some(_) => Some(Stage::Behind),
+            None => {
+                let is_out = self.runs.iter().any(|run| run.message.id == message);
+                is_out.then_some(Stage::Sent)
+            }
+        }
+    }
+
     /// Nothing waits.
     #[inline]
     pub(super) fn is_sent(&self) -> bool {
@@ -204,7 +229,7 @@ impl Messages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fabric::ids::{HostId, MessageId};
+    use fabric::ids::HostId;
 
     fn pending(id: u32, bytes: u64) -> Pending {
         let message = Message { id: MessageId(id), dst: HostId(1), bytes, slot: id };

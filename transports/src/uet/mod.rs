@@ -43,11 +43,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use fabric::endpoint::{Endpoint, HostCx, Message, Send, TimerId};
-use fabric::ids::{Class, HostId};
+use fabric::ids::{Class, HostId, MessageId};
 use fabric::packet::{Kind, Packet, Phase, flags};
 use fabric::rng::{Purpose, Stream};
 use fabric::series::ConnectionState;
 use fabric::units::Time;
+use fabric::watch::Hold;
 use serde::{Deserialize, Serialize};
 
 use ccc::Ccc;
@@ -55,7 +56,7 @@ use config::UetConfig;
 use congestion::CongestionControl;
 use credit::oversubscription::Oversubscription;
 use credit::pacer::{Pacer, Source};
-use header::{Control, ControlType, UNKNOWN};
+use header::{Control, ControlType, Data, UNKNOWN};
 use host_buffer::HostBuffer;
 use initiator::Destination;
 use receiver::Receiver;
@@ -330,5 +331,23 @@ impl<C: CongestionControl> Endpoint for Uet<C> {
                 rtt: ccc.rtt,
             }
         }));
+    }
+
+    fn message_of(&self, packet: &Packet) -> Option<MessageId> {
+        (packet.kind == Kind::Data).then(|| MessageId(Data::unpack(packet).message))
+    }
+
+    fn hold(&self, peer: HostId, message: MessageId, _: Time) -> Option<Hold> {
+        if self.datagrams.iter().any(|packet| self.message_of(packet) == Some(message)) {
+            return Some(Hold::Ready);
+        }
+        let to_peer = self.senders.iter().filter(|sender| sender.dst == peer);
+        let parts = to_peer.filter_map(|sender| {
+            sender.hold(message, &self.cccs[sender.ccc as usize], &self.config)
+        });
+        match parts.min() {
+            Some(Hold::Sent) | None if self.ses.waits_for_peer(message.0) => Some(Hold::Asked),
+            found => found,
+        }
     }
 }

@@ -2,8 +2,9 @@
 //! of what is out (`uet-transport.md` §2, 4, 5, 8).
 
 use fabric::endpoint::Message;
-use fabric::ids::HostId;
+use fabric::ids::{HostId, MessageId};
 use fabric::units::{Span, Time};
+use fabric::watch::Hold;
 use serde::{Deserialize, Serialize};
 
 use crate::uet::ccc::Ccc;
@@ -13,7 +14,7 @@ use crate::uet::entropy::{Entropy, Feedback};
 use crate::uet::guaranteed;
 use crate::uet::header::{Ack, NackCode, UNKNOWN};
 use crate::uet::initiator::RETURN;
-use crate::uet::messages::{Messages, Pending, Piece, Report, Run};
+use crate::uet::messages::{Messages, Pending, Piece, Report, Run, Stage};
 use crate::uet::outstanding::Outstanding;
 use crate::uet::recovery::Recovery;
 
@@ -188,9 +189,35 @@ impl Sender {
         }
         // spec: pds-mp-range
         // spec: pds-psn-offset
-        let far = self.outstanding.span() >= self.mp_range
-            || (self.dpdcid == UNKNOWN && self.outstanding.next() - self.start > config.syn_range);
+        let far = self.outstanding.span() >= self.mp_range || self.is_opening(config);
         if far { None } else { self.messages.next_bytes(config.payload) }
+    }
+
+    /// As many packets are out as may be before the target has named its context.
+    #[inline]
+    fn is_opening(&self, config: &UetConfig) -> bool {
+        self.dpdcid == UNKNOWN && self.outstanding.next() - self.start > config.syn_range
+    }
+
+    /// What holds back the next packet of a message; `None` if nothing of it is here.
+    pub(super) fn hold<C: CongestionControl>(
+        &self,
+        message: MessageId,
+        ccc: &Ccc<C>,
+        config: &UetConfig,
+    ) -> Option<Hold> {
+        // What was lost goes first, whichever message it is of.
+        let again = self.outstanding.lost() > 0;
+        let hold = match self.messages.stage(message)? {
+            Stage::Sent if !again => Hold::Sent,
+            Stage::Behind if !again => Hold::Behind,
+            _ if self.held => Hold::Refused,
+            _ if !again && self.is_opening(config) => Hold::Opening,
+            _ if !ccc.has_credit(config) => Hold::Credit,
+            _ if self.may_send(ccc, config) => Hold::Ready,
+            _ => Hold::Window,
+        };
+        Some(hold)
     }
 
     /// Whether a packet waits and the windows let it go.

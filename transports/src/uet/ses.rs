@@ -126,6 +126,11 @@ impl Ses {
         self.offered.insert(message, (slot, 2));
     }
 
+    /// Whether the other host has yet to ask for a part of `message`, or to answer its request.
+    pub(super) fn waits_for_peer(&self, message: u32) -> bool {
+        self.offered.contains_key(&message) || self.reads.contains_key(&message)
+    }
+
     /// A part of `message` was acknowledged; the log slot of the post that is complete with it.
     pub(super) fn on_part_sent(&mut self, message: u32) -> Option<u32> {
         let (slot, left) = self.offered.get_mut(&message)?;

@@ -1,4 +1,4 @@
-//! Arguments of what surrounds runs: sweeps, comparisons, checks, figures, reports, timelines.
+//! Arguments of what surrounds runs: sweeps, comparisons, checks, figures, reports, timelines, explanations.
 
 use std::path::PathBuf;
 
@@ -173,4 +173,29 @@ pub struct Timeline {
     /// Ports whose queue is shown, the longest first.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub ports: u64,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A run's folder.
+    pub run: PathBuf,
+    /// The message, by its number in the table `flows`; repeatable [default: the slowest of each workload].
+    #[arg(long, value_name = "N", conflicts_with = "slowest")]
+    pub flow: Vec<u32>,
+    /// So many of the slowest messages of each workload of each variant.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub slowest: u64,
+    /// Only this variant.
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// Only this workload.
+    #[arg(long, value_name = "NAME")]
+    pub workload: Option<String>,
+    /// Threads; changes speed, never results [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
 }

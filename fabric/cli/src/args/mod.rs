@@ -10,7 +10,7 @@ mod tools;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use experiments::{Allowed, Check, Compare, Plot, Report, Sweep, Timeline};
+pub use experiments::{Allowed, Check, Compare, Explain, Plot, Report, Sweep, Timeline};
 pub use help::{Completions, List, Listed, Man, New, Schema};
 pub use run::Run;
 pub use tools::{Bench, Convert, Form, Topology, Validate};
@@ -57,6 +57,8 @@ pub enum Command {
     Plot(Plot),
     /// Write one self-contained HTML page about runs and sweeps: tables, interactive charts, the fabric over time.
     Report(Report),
+    /// Where the time of single messages went: on wires, in queues, paused, limited by window or credit, sent again.
+    Explain(Explain),
     /// Write a run as a timeline for Perfetto (ui.perfetto.dev) and Chrome: ranks, steps, messages, queues, faults.
     Timeline(Timeline),
     /// What there is to choose from: scenarios, topologies, presets, transports, workloads, figures.

@@ -24,7 +24,7 @@ pub fn capture(capture: &model::Capture, graph: &Graph) -> Result<Capture, UserE
     // Shared evenly, so that what is kept of a port does not depend on the others.
     let frames = (capture.frames / ports.len() as u64).max(1);
     let until = capture.until.map_or(Time::NEVER, |until| Time(until.0));
-    Ok(Capture { ports, from: Time(capture.from.0), until, frames })
+    Ok(Capture { ports, from: Time(capture.from.0), until, frames, only: None })
 }
 
 fn find(graph: &Graph, name: &PortName) -> Result<Vec<(PortId, NodeId)>, UserError> {
