@@ -25,3 +25,6 @@ run failure switch-down plots/throughput
 "$ultraloom" sweep topologies/scenarios/sweep.toml --out "$work/sizes" --output quiet
 cp "$work/sizes/sweep.svg" results/figures/all-reduce-by-size.svg
 cp "$work/sizes/sweep.png" results/figures/all-reduce-by-size.png
+"$ultraloom" bench --large --filter permutation --runs 3 --threads 1 --save "$work/one.json" --output quiet
+"$ultraloom" bench --large --filter permutation --runs 3 --threads 2 --against "$work/one.json" --tolerance 0.9 \
+  --figure results/figures/speed --output quiet

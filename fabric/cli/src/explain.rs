@@ -64,6 +64,13 @@ pub fn explain(arguments: &Explain) -> Result<ExitCode, UserError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Explains so many of the slowest messages of each workload; `None` if that was interrupted.
+pub(crate) fn slowest(stored: &Stored, most: usize) -> Result<Option<Vec<Explanation>>, UserError> {
+    let chosen = stored.chosen(None, None)?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    of_run(stored, &chosen, &Which::Slowest(most), threads, Output::Human)
+}
+
 /// Which messages of a workload.
 enum Which<'a> {
     Numbers(&'a [u32]),

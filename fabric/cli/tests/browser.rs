@@ -73,6 +73,12 @@ fn the_report_of_a_run_reacts() {
     holds(&found);
     assert_eq!(found["moves"], true, "{found}");
     assert!(found["charts"].as_u64() > Some(5) && found["tables"].as_u64() > Some(1), "{found}");
+    assert!(found["causes"].as_u64() > Some(3), "{found}");
+    let explanation = found["explanation"].as_str().expect("a slow flow opens");
+    assert!(
+        explanation.contains("sender: serialisation") && explanation.contains("sum"),
+        "{found}"
+    );
 }
 
 /// The report of a sweep at 1,024 hosts, with one of its runs beside it, opens as well.

@@ -103,6 +103,10 @@ pub struct SlowFlow {
     pub fct_us: Option<f64>,
     /// That over the ideal.
     pub slowdown: Option<f64>,
+    /// Where its time went, if that was asked: causes with microseconds, the longest first.
+    pub causes: Vec<(&'static str, f64)>,
+    /// The same with its way and places, as `ultraloom explain` prints it.
+    pub explanation: String,
 }
 
 /// A sweep.

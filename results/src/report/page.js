@@ -6,6 +6,14 @@ const main = document.getElementById("main");
 // Okabe and Ito: apart for colour-blind readers and in print.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f"];
 const CIVIDIS = [[0, 34, 78], [42, 63, 108], [87, 93, 109], [124, 123, 120], [166, 157, 117], [211, 193, 100], [254, 232, 56]];
+// What the time of a flow goes on; kinds of causes are kinds of colours.
+const CAUSES = {
+  "serialisation": "#56b4e9", "propagation": "#a8d8f4", "processing": "#c9d3da", "host": "#c9d3da", "answer not sent yet": "#9fb3c1",
+  "queueing": "#e69f00", "paused": "#d55e00", "link retry": "#f0e442",
+  "window limited": "#0072b2", "credit limited": "#24528f", "rate limited": "#4a3f8f",
+  "waiting for the NIC": "#009e73", "behind other messages": "#5f7f3f", "waiting to be asked": "#7fbf9f", "connection set-up": "#8c6d46", "receiver out of resources": "#6d4c41",
+  "retransmission": "#cc79a7", "not known": "#999999",
+};
 const redraw = [];
 
 function make(tag, attributes = {}, ...children) {
@@ -238,12 +246,44 @@ for (const run of page.runs) {
   own.append(make("div", { class: "beside" }, ...run.tables.map(sideBySide)));
   if (run.fabrics.length) own.append(make("h3", {}, "load of links"), fabric(run));
   own.append(make("h3", {}, "charts"), make("div", { class: "grid" }, ...run.charts.map(chart)));
-  if (run.slowest.length) {
-    const heads = ["flow", "from", "to", "size", "completion, us", "slowdown"];
-    const rows = run.slowest.map((flow) => [`${flow.run}: ${flow.message}`, `host ${flow.src}`, `host ${flow.dst}`, bytes(flow.bytes), flow.fct_us === null ? "not finished" : number(flow.fct_us), number(flow.slowdown)]);
-    own.append(make("h3", {}, "slowest flows"), plainTable([heads, rows]));
-  }
+  if (run.slowest.length) own.append(make("h3", {}, "slowest flows"), slowestFlows(run.slowest));
   own.append(again(run));
+}
+
+// A flow's time as a bar of its causes; a click on the row opens the whole of it.
+function slowestFlows(flows) {
+  const explained = flows.some((flow) => flow.explanation);
+  const heads = ["flow", "from", "to", "size", "completion, us", "slowdown", ...(explained ? ["where the time went"] : [])];
+  const body = make("tbody");
+  for (const flow of flows) {
+    const cells = [`${flow.run}: ${flow.message}`, `host ${flow.src}`, `host ${flow.dst}`, bytes(flow.bytes), flow.fct_us === null ? "not finished" : number(flow.fct_us), number(flow.slowdown)];
+    const row = make("tr", {}, ...cells.map((text) => make("td", {}, text)));
+    body.append(row);
+    if (!explained) continue;
+    const cell = make("td");
+    row.append(cell);
+    if (!flow.explanation) continue;
+    const whole = flow.causes.reduce((sum, [, time]) => sum + time, 0);
+    const share = (time) => (100 * time) / (whole || 1);
+    const parts = flow.causes.map(([cause, time]) => make("span", { style: `width: ${share(time)}%; background: ${CAUSES[cause] || "#999999"}`, title: `${cause}: ${number(time)} us, ${share(time).toFixed(1)} %` }));
+    const [first, time] = flow.causes[0];
+    cell.append(make("div", { class: "causes" }, ...parts), make("span", { class: "note" }, `${first} ${share(time).toFixed(0)} %`));
+    const whole_text = make("tr", { class: "explanation", hidden: "" }, make("td", { colspan: heads.length }, make("pre", {}, flow.explanation)));
+    row.classList.add("opens");
+    row.tabIndex = 0;
+    const toggle = () => { whole_text.hidden = !whole_text.hidden; };
+    row.addEventListener("click", toggle);
+    row.addEventListener("keydown", (event) => { if (event.key === "Enter") toggle(); });
+    body.append(whole_text);
+  }
+  const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", {}, head)))), body);
+  const own = make("div", { class: "scroll slowest" }, table);
+  if (explained) {
+    const seen = Object.keys(CAUSES).filter((cause) => flows.some((flow) => flow.causes.some(([name]) => name === cause)));
+    const legend = seen.map((cause) => make("span", {}, make("i", { style: `background: ${CAUSES[cause]}` }), cause));
+    own.prepend(make("p", { class: "legend note" }, ...legend, "a click on a row shows its way"));
+  }
+  return own;
 }
 
 function theme(name) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use fabric::units::parse_bytes;
 
 use crate::args::{Output, Table};
@@ -151,6 +151,22 @@ pub struct Report {
     /// Slowest flows that are listed, of each workload of each variant.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub slowest: u64,
+    /// Whether a run is repeated to explain where the time of its slowest flows went: `auto` does it if the run took less
+    /// than a minute.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub explain: Explained,
+}
+
+/// Whether a report explains the slowest flows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Explained {
+    /// If the run took less than a minute.
+    #[default]
+    Auto,
+    /// In any case.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// Arguments of `timeline`.

@@ -10,7 +10,7 @@ mod tools;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use experiments::{Allowed, Check, Compare, Explain, Plot, Report, Sweep, Timeline};
+pub use experiments::{Allowed, Check, Compare, Explain, Explained, Plot, Report, Sweep, Timeline};
 pub use help::{Completions, List, Listed, Man, New, Schema};
 pub use run::Run;
 pub use tools::{Bench, Convert, Form, Topology, Validate};

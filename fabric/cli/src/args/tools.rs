@@ -94,6 +94,9 @@ pub struct Bench {
     /// Compare with a stored result; exit code 1 if a case is slower.
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
+    /// Draw the speed of permutations over the size of the fabric, beside that of the stored result: as SVG and PNG.
+    #[arg(long, value_name = "FILE")]
+    pub figure: Option<PathBuf>,
     /// Share of speed that a case may have lost and not be called slower.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     pub tolerance: f64,

@@ -8,9 +8,11 @@
 pub mod cases;
 pub mod report;
 
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
+use results::plots::lines::{self, Chart};
 use serde_json::Value;
 
 use crate::args::{Bench, Output};
@@ -46,7 +48,9 @@ pub fn bench(arguments: &Bench) -> Result<ExitCode, UserError> {
         let message = format!("`--tolerance` is {}; expected 0 to 1", arguments.tolerance);
         return Err(UserError::new(message).help("0.2 lets a case lose a fifth of its speed"));
     }
-    arguments.save.as_deref().map_or(Ok(()), report::check_place)?;
+    for path in arguments.save.iter().chain(&arguments.figure) {
+        report::check_place(path)?;
+    }
     let stored = arguments.against.as_deref().map(report::read).transpose()?;
     let mut measured = Vec::new();
     for case in cases {
@@ -62,6 +66,9 @@ pub fn bench(arguments: &Bench) -> Result<ExitCode, UserError> {
     if let Some(path) = &arguments.save {
         report::write(&report, path)?;
     }
+    if let Some(path) = &arguments.figure {
+        draw(path, &report::figure(&report, stored.as_ref()))?;
+    }
     match arguments.output {
         Output::Human => say(&report::table(&report, stored.as_ref())),
         Output::Json => say_line(&report.to_json()),
@@ -70,6 +77,19 @@ pub fn bench(arguments: &Bench) -> Result<ExitCode, UserError> {
     let slower =
         stored.is_some_and(|stored| report::is_slower(&report, &stored, arguments.tolerance));
     Ok(if slower { ExitCode::from(crate::UNFINISHED) } else { ExitCode::SUCCESS })
+}
+
+/// Draws charts as SVG, and as PNG beside it.
+fn draw(path: &Path, charts: &[Chart]) -> Result<(), UserError> {
+    let svg = lines::svg(charts).map_err(UserError::new)?;
+    let png = results::plots::png(&svg).map_err(UserError::new)?;
+    for (path, bytes) in
+        [(path.with_extension("svg"), svg.as_bytes()), (path.with_extension("png"), &png[..])]
+    {
+        std::fs::write(&path, bytes)
+            .map_err(|error| UserError::new(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// Threads of the engine: one unless said, because that is what the reference is compared on.

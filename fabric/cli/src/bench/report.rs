@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use results::plots::lines::{Axis, Chart, Line, Point};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,6 +35,12 @@ impl Machine {
 pub struct Measured {
     /// Its name.
     pub name: String,
+    /// Hosts of its fabric.
+    #[serde(default)]
+    pub hosts: u32,
+    /// Witness of all deliveries and drops.
+    #[serde(default)]
+    pub digest: String,
     /// Packets sent by ports.
     pub hops: u64,
     /// Seconds of running, without building.
@@ -74,6 +81,12 @@ impl Measured {
         let peak = median("engine/peak_rss_bytes");
         Measured {
             name: case.name.to_owned(),
+            hosts: hosts(case),
+            digest: runs
+                .first()
+                .and_then(|run| run.pointer("/variants/0/digest")?.as_str())
+                .unwrap_or_default()
+                .to_owned(),
             hops: hops as u64,
             wall_s: wall,
             hops_per_s: hops / wall.max(1e-9),
@@ -154,6 +167,36 @@ pub fn check_place(path: &Path) -> Result<(), UserError> {
 pub fn write(report: &Report, path: &Path) -> Result<(), UserError> {
     std::fs::write(path, report.to_json() + "\n")
         .map_err(|error| UserError::new(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Speed of the permutations over the size of the fabric, and how many times as fast as the reference that is.
+pub fn figure(report: &Report, stored: Option<&Report>) -> Vec<Chart> {
+    let all: Vec<&Report> = stored.into_iter().chain([report]).collect();
+    let chart = |title: &str, what: &str, value: &dyn Fn(&Measured) -> Option<f64>| Chart {
+        title: title.to_owned(),
+        x: Axis { label: "hosts".to_owned(), logarithmic: true, ..Axis::default() },
+        y: Axis { label: what.to_owned(), ..Axis::default() },
+        lines: all.iter().map(|report| line(report, value)).collect(),
+        marks: true,
+        from_zero: true,
+    };
+    let speed = |case: &Measured| Some(case.hops_per_s / 1e6);
+    let ratio = |case: &Measured| Some(case.reference_s? / case.wall_s.max(1e-9));
+    vec![
+        chart("speed of permutations", "million packet-hops a second", &speed),
+        chart("the same work in uet-htsim, as recorded, over ours", "times as fast", &ratio),
+    ]
+}
+
+fn line(report: &Report, value: &dyn Fn(&Measured) -> Option<f64>) -> Line {
+    let cases = report.cases.iter().filter(|case| case.name.starts_with("permutation"));
+    let point =
+        |case: &Measured| Some(Point { x: f64::from(case.hosts), y: value(case)?, spread: 0.0 });
+    let name = match report.threads {
+        1 => "1 thread".to_owned(),
+        threads => format!("{threads} threads"),
+    };
+    Line { name, points: cases.filter_map(point).collect() }
 }
 
 /// Whether some case is slower than the stored one by more than the tolerance, a share.

@@ -1,15 +1,15 @@
 //! `ultraloom report`: one HTML page about runs and sweeps, from their folders.
 //!
-//! - `fabric`: nodes, links and their load; this file: all else
+//! - `fabric`: nodes, links and their load; `slowest`: the slowest flows, and where their time went; this file: all else
 
 mod fabric;
+mod slowest;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use results::metrics::{Better, METRICS};
-use results::records::read::Frame;
-use results::report::{self, ClaimLine, Page, RunPage, SideBySide, SlowFlow, SweepPage};
+use results::report::{self, ClaimLine, Page, RunPage, SideBySide, SweepPage};
 use results::summary::{RunSummary, VariantSummary};
 use results::views::{self, Content};
 
@@ -68,6 +68,7 @@ fn run(folder: &Path, arguments: &Report) -> Result<RunPage, UserError> {
     if tables.samples.rows() == 0 {
         notes.push("Nothing was recorded over time: `series` of [records] is off, or the fabric has too many ports.".to_owned());
     }
+    let slowest = slowest::flows(&stored, &tables.flows, arguments, &mut notes)?;
     let claims = stored.summary.claims.iter();
     Ok(RunPage {
         name: titled(&stored.summary.name, folder),
@@ -77,7 +78,7 @@ fn run(folder: &Path, arguments: &Report) -> Result<RunPage, UserError> {
         tables: side_by_side(&stored.summary),
         charts,
         fabrics: fabric::fabrics(&stored, &tables)?,
-        slowest: slowest(&tables.flows, arguments.slowest as usize)?,
+        slowest,
         notes,
     })
 }
@@ -111,35 +112,6 @@ fn side_by_side(summary: &RunSummary) -> Vec<SideBySide> {
         }
     };
     first.iter().map(|workload| workload.name.as_str()).enumerate().map(table).collect()
-}
-
-/// The slowest flows of each workload of each variant; what did not finish first.
-fn slowest(flows: &Frame, most: usize) -> Result<Vec<SlowFlow>, UserError> {
-    let text = |name| in_table("flows", flows.text(name));
-    let whole = |name| in_table("flows", flows.whole(name));
-    let some = |name| in_table("flows", flows.numbers(name));
-    let (variants, workloads) = (text("variant")?, text("workload")?);
-    let (messages, src, dst, bytes) =
-        (whole("message")?, whole("src")?, whole("dst")?, whole("bytes")?);
-    let (times, ideals) = (some("fct_ps")?, some("ideal_ps")?);
-    let mut rows: Vec<usize> = (0..flows.rows()).collect();
-    let time = |row: &usize| times[*row].unwrap_or(f64::INFINITY);
-    rows.sort_by(|a, b| {
-        let of = |row: &usize| (variants[*row], workloads[*row]);
-        of(a).cmp(&of(b)).then(time(b).total_cmp(&time(a))).then(messages[*a].cmp(&messages[*b]))
-    });
-    let groups =
-        rows.chunk_by(|a, b| (variants[*a], workloads[*a]) == (variants[*b], workloads[*b]));
-    let flow = |row: &usize| SlowFlow {
-        run: format!("{}, {}", variants[*row], workloads[*row]),
-        message: messages[*row],
-        src: src[*row],
-        dst: dst[*row],
-        bytes: bytes[*row],
-        fct_us: times[*row].map(|time| time / 1e6),
-        slowdown: times[*row].zip(ideals[*row]).map(|(time, ideal)| time / ideal.max(1.0)),
-    };
-    Ok(groups.flat_map(|group| group.iter().take(most).map(flow)).collect())
 }
 
 fn sweep(folder: &Path) -> Result<SweepPage, UserError> {

@@ -61,6 +61,15 @@ if (await canvas.count()) {
   found.moves = first !== (await picture());
   found.time = await page.locator(".fabric .time").first().textContent();
 }
+// A slow flow opens.
+const flow = page.locator(".slowest tr.opens").first();
+if (await flow.count()) {
+  await flow.scrollIntoViewIfNeeded();
+  await flow.click();
+  found.explanation = await page.locator(".slowest tr.explanation:visible pre").first().textContent();
+  found.causes = await flow.locator(".causes span").count();
+  await page.screenshot({ path: path.join(shots, "slowest.png") });
+}
 // Light and dark.
 const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 const light = await background();
