@@ -85,6 +85,27 @@ fn records_are_those_of_the_program() {
     );
 }
 
+/// mdBook makes the book, with every page and every key; skipped where mdBook is not installed.
+#[test]
+fn the_book_is_made() {
+    let place = Place::new("book-made");
+    let root = book().join("..");
+    let made = Command::new("mdbook").arg("build").arg(&root).arg("-d").arg(&place.0).output();
+    let Ok(made) = made else {
+        eprintln!("SKIP: mdBook is not installed (cargo install mdbook)");
+        return;
+    };
+    let told = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success() && !told.contains("WARN") && !told.contains("ERROR"), "{told}");
+    for name in pages() {
+        let path = place.0.join(name).with_extension("html");
+        let html = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+        assert!(html.len() > 5_000, "{path:?}");
+    }
+    let keys = std::fs::read_to_string(place.0.join("scenario.html")).expect("a page");
+    assert!(keys.contains("hpcc_max_stage"), "the keys are included");
+}
+
 /// Pages that the summary names are there, and none is left out.
 #[test]
 fn the_summary_names_every_page() {

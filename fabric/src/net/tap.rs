@@ -47,13 +47,24 @@ impl Taps {
 
     /// The last bit of `packet` leaves `port` at `now`.
     pub(crate) fn sent(&mut self, now: Time, port: PortId, packet: Packet) {
-        self.keep(Captured { at: now, port, way: Way::Sent, packet });
+        if self.is_meant(&packet) {
+            self.keep(Captured { at: now, port, way: Way::Sent, packet });
+        }
     }
 
     /// `packet`, which came in by `port`, has been processed at `now`.
     pub(crate) fn received(&mut self, now: Time, port: PortId, packet: Packet) {
-        let pipeline = self.taps.get(&port).map_or(Span::ZERO, |tap| tap.pipeline);
-        self.keep(Captured { at: Time(now.0 - pipeline.0), port, way: Way::Received, packet });
+        if self.is_meant(&packet) {
+            let pipeline = self.taps.get(&port).map_or(Span::ZERO, |tap| tap.pipeline);
+            self.keep(Captured { at: Time(now.0 - pipeline.0), port, way: Way::Received, packet });
+        }
+    }
+
+    fn is_meant(&self, packet: &Packet) -> bool {
+        let Packet { src, dst, kind, .. } = *packet;
+        let is_among = |pairs: &Vec<_>| pairs.binary_search(&(src.min(dst), src.max(dst))).is_ok();
+        // Credit updates are ordered sets between frames, not frames.
+        kind != Kind::LinkCredit && self.only.as_ref().is_none_or(is_among)
     }
 
     /// The peer of `port` holds back `classes` from now on.
@@ -64,14 +75,7 @@ impl Taps {
     }
 
     fn keep(&mut self, frame: Captured) {
-        let within = self.from <= frame.at && frame.at < self.until;
-        // Credit updates are ordered sets between frames, not frames.
-        if !within || frame.packet.kind == Kind::LinkCredit {
-            return;
-        }
-        let Packet { src, dst, .. } = frame.packet;
-        let is_meant = |pairs: &Vec<_>| pairs.binary_search(&(src.min(dst), src.max(dst))).is_ok();
-        if !self.only.as_ref().is_none_or(is_meant) {
+        if frame.at < self.from || self.until <= frame.at {
             return;
         }
         let Some(tap) = self.taps.get_mut(&frame.port) else { return };
