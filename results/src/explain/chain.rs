@@ -96,13 +96,11 @@ impl Seen<'_> {
         match how {
             End::Acknowledged => self.follow(pair, pair.poster, None, &mut pieces),
             End::Received => self.follow(pair, pair.other, Some(pair.message), &mut pieces),
-            // Nothing came that ended it.
+            // Nothing came that ended it, so there is no chain: what the sender did is all.
             End::Failed | End::Unfinished => {
-                let last = self.departures(pair.poster, pair).map(|sent| sent.at).max();
-                let last = last.unwrap_or(end).min(end);
                 pieces.leg = Leg::Sender;
-                pieces.push(Cause::Retransmission, last, || self.fabric.host_name(pair.poster));
-                self.wait(pair.poster, pair.message, (message.posted, Cause::Unknown), &mut pieces);
+                let from = (message.posted, Cause::Answer);
+                self.wait(pair.poster, pair.message, from, &mut pieces);
             }
         }
         pieces.push(Cause::Unknown, message.posted, || self.fabric.host_name(pair.poster));
@@ -201,12 +199,6 @@ impl Seen<'_> {
         at: Time,
     ) -> Option<&Arrival> {
         self.arrivals(host, peer, of).rev().find(|arrival| arrival.at <= at)
-    }
-
-    /// What `host` sent of the message.
-    fn departures(&self, host: HostId, pair: Pair) -> impl DoubleEndedIterator<Item = &Departure> {
-        let all = self.notes.get(&host).map_or(&[][..], |notes| &notes.sent[..]);
-        all.iter().filter(move |sent| sent.message == Some(pair.message))
     }
 
     /// The departure from `host` of the packet whose last bit left at `left`.

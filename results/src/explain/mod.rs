@@ -63,7 +63,7 @@ pub enum Cause {
     Refused,
     /// A packet was sent and did not arrive whole: from its first departure to the last one.
     Retransmission,
-    /// The receiver had the packet, and its answer had not left.
+    /// The receiver had the packet and its answer had not left; of what did not finish, all was sent and no answer came.
     Answer,
     /// At a host, after the last packet came.
     Host,
@@ -90,7 +90,7 @@ impl Cause {
             Cause::Opening => "connection set-up",
             Cause::Refused => "receiver out of resources",
             Cause::Retransmission => "retransmission",
-            Cause::Answer => "answer not sent yet",
+            Cause::Answer => "no answer yet",
             Cause::Host => "host",
             Cause::Unknown => "not known",
         }

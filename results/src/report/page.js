@@ -8,7 +8,7 @@ const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00
 const CIVIDIS = [[0, 34, 78], [42, 63, 108], [87, 93, 109], [124, 123, 120], [166, 157, 117], [211, 193, 100], [254, 232, 56]];
 // What the time of a flow goes on; kinds of causes are kinds of colours.
 const CAUSES = {
-  "serialisation": "#56b4e9", "propagation": "#a8d8f4", "processing": "#c9d3da", "host": "#c9d3da", "answer not sent yet": "#9fb3c1",
+  "serialisation": "#56b4e9", "propagation": "#a8d8f4", "processing": "#c9d3da", "host": "#c9d3da", "no answer yet": "#9fb3c1",
   "queueing": "#e69f00", "paused": "#d55e00", "link retry": "#f0e442",
   "window limited": "#0072b2", "credit limited": "#24528f", "rate limited": "#4a3f8f",
   "waiting for the NIC": "#009e73", "behind other messages": "#5f7f3f", "waiting to be asked": "#7fbf9f", "connection set-up": "#8c6d46", "receiver out of resources": "#6d4c41",
