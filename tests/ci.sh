@@ -34,8 +34,9 @@ mpi() {
     echo "SKIP mpi: no MPI library is installed"
     return
   fi
-  cargo clippy --package ultraloom --package ultraloom-dist --features mpi --all-targets --quiet -- -D warnings
-  cargo test --release --package ultraloom --features mpi --test mpi
+  # Of the whole workspace, so that dependencies have the features that they were built with before.
+  cargo clippy --workspace --features ultraloom/mpi --all-targets --quiet -- -D warnings
+  cargo test --release --workspace --features ultraloom/mpi --test mpi
 }
 
 # Criterion benchmarks, and instruction counts where valgrind is installed.
