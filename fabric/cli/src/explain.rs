@@ -173,6 +173,9 @@ fn select(
     }
 }
 
+/// What a run gave, and what its hosts noted.
+type Observed = (RunRecord, BTreeMap<HostId, Notes>);
+
 /// A workload of a variant that is run again.
 struct Again<'a> {
     scenario: &'a Scenario,
@@ -188,7 +191,7 @@ impl Again<'_> {
         watches: &[Watch],
         threads: usize,
         output: Output,
-    ) -> Result<Option<(RunRecord, BTreeMap<HostId, Notes>)>, UserError> {
+    ) -> Result<Option<Observed>, UserError> {
         let Again { scenario, variant, workload, prepared } = self;
         let programs = prepared.workload(workload, scenario.seed)?;
         let messages = programs.messages;
