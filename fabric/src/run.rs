@@ -7,6 +7,7 @@ use crate::engine::shard::Shard;
 use crate::engine::threads::execute;
 pub use crate::engine::window::Stage;
 use crate::engine::window::{Limits, Outcome, Paces};
+use crate::ids::HostId;
 use crate::layout::Layout;
 use crate::part::{Part, merge};
 use crate::probe::RunRecord;
@@ -22,6 +23,13 @@ pub struct Run<E, P> {
     paces: Paces,
     sampling: Option<Sampling>,
     pub(crate) outcome: Outcome,
+}
+
+/// Where a host is within a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Door {
+    shard: usize,
+    node: u32,
 }
 
 /// Up to when a run goes before it comes back.
@@ -102,6 +110,20 @@ impl<E: Endpoint, P: Program> Run<E, P> {
         self.outcome =
             execute(&mut self.shards, &self.split, threads, limits, progress, ranks, from);
         self.outcome.stage
+    }
+
+    /// Where a host of this process is, for [`Run::knock`].
+    pub fn door(&self, host: HostId) -> Option<Door> {
+        self.shards.iter().enumerate().find_map(|(shard, own)| {
+            let node = own.node_of(host)?;
+            Some(Door { shard, node })
+        })
+    }
+
+    /// Offers the ports of a host to its transport at `at` at the latest: something has come to it from outside of the
+    /// emulation. All events before `at` have to have been run, and none after it.
+    pub fn knock(&mut self, door: Door, at: Time) {
+        self.shards[door.shard].knock(door.node, at);
     }
 
     /// How the run stands.

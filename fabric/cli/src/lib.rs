@@ -7,6 +7,7 @@
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: all runs of a scenario,
 //!   `play`: one of them; [`sweep`](mod@sweep): many scenarios side by side; [`checkpoint`]: their state, to go on after a stop
 //! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
+//! - [`live`](mod@live): real hosts on the fabric
 //! - [`convert`](mod@convert): workloads in other forms; [`forecast`]: memory, before a run
 //! - [`catalogue`], [`list`](mod@list): what there is to choose from; [`new`](mod@new): a scenario to begin with; [`scenario_schema`], [`shell`]:
 //!   for editors and shells
@@ -29,6 +30,7 @@ pub mod execute;
 pub mod explain;
 pub mod forecast;
 pub mod list;
+pub mod live;
 pub mod new;
 pub mod output;
 mod play;
@@ -71,6 +73,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Sweep(arguments)) => sweep::sweep(&arguments),
         Some(Command::Compare(arguments)) => compare::compare(&arguments),
         Some(Command::Check(arguments)) => check::check(&arguments),
+        Some(Command::Live(arguments)) => live::live(&arguments),
         Some(Command::Topology(arguments)) => topology::topology(&arguments),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
         Some(Command::Convert(arguments)) => convert::convert(&arguments),

@@ -58,6 +58,10 @@ impl Asked<'_> {
     fn load(&self) -> Result<(Scenario, Vec<Prepared>), UserError> {
         let Run { sets, seed, memory, .. } = self.arguments;
         let scenario = scenario::load(self.scenario.as_deref(), sets, *seed)?;
+        if let Some(variant) = scenario.variants.iter().find(|v| v.workloads.is_empty()) {
+            let text = format!("{} has no `workload`, so there is nothing to run", variant.name);
+            return Err(UserError::new(text).help("hosts are attached by `ultraloom live`"));
+        }
         let prepared = execute::prepare(&scenario)?;
         if let Some(limit) = *memory {
             forecast::check(&scenario, &prepared, limit)?;

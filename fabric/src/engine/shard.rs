@@ -155,6 +155,21 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
         self.outlet.earliest
     }
 
+    /// The node of a host, if it is here.
+    pub(crate) fn node_of(&self, host: HostId) -> Option<u32> {
+        let is_it = |node: &Node| match node.role {
+            Role::Host(number) => self.hosts[number as usize].id == host,
+            Role::Switch(_) => false,
+        };
+        self.nodes.iter().position(is_it).map(|node| node as u32)
+    }
+
+    /// Offers the ports of a host to its transport at `at` at the latest.
+    pub(crate) fn knock(&mut self, node: u32, at: Time) {
+        self.with_host(node, |host, _, _| host.poll_by(at));
+        self.outlet.expect(node, at);
+    }
+
     fn run_node(&mut self, node: usize, start: Time, end: Time) -> Time {
         if let Role::Host(number) = self.nodes[node].role
             && let Some(group) = self.hosts[number as usize].group

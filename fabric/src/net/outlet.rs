@@ -197,6 +197,14 @@ impl Outlet {
         }
     }
 
+    /// Something happens at a node at `at`.
+    pub(crate) fn expect(&mut self, node: u32, at: Time) {
+        let next = &mut self.next[node as usize];
+        *next = (*next).min(at);
+        let earliest = &mut self.earliest[usize::from(node >= self.first_class)];
+        *earliest = (*earliest).min(at);
+    }
+
     #[inline]
     fn fly(&mut self, port: u32, at: Time, label: Label) {
         let port = port as usize;

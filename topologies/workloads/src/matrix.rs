@@ -93,6 +93,11 @@ pub struct Failure {
 }
 
 impl Matrix {
+    /// Keeps the flows whose source and destination are `wanted`.
+    pub fn retain(&mut self, wanted: impl Fn(HostId, HostId) -> bool) {
+        self.connections.retain(|flow| wanted(flow.src, flow.dst));
+    }
+
     /// The same flows on these of so many hosts.
     pub fn on(&self, places: &[HostId], hosts: u32) -> Matrix {
         let moved = |flow: &Connection| Connection {

@@ -24,15 +24,17 @@ use crate::wire::ses;
 use crate::wire::tcp;
 
 /// Shortest frame, without frame check sequence.
-pub(super) const SHORTEST: usize = 60;
+pub const SHORTEST: usize = 60;
 /// What IP carries of a trimmed packet: UDP and 16 bytes of PDS (`uet-wire.md` §5.2).
-const TRIMMED: usize = 24;
+pub const TRIMMED: usize = 24;
 /// Differentiated services, which operators choose; these are the examples of `uet-wire.md` §5.1 …
-mod dscp {
+pub mod dscp {
     pub(super) const CONTROL: u8 = 46;
     pub(super) const TRIMMABLE: u8 = 8;
-    pub(super) const TRIMMED: u8 = 16;
-    pub(super) const TRIMMED_LASTHOP: u8 = 18;
+    /// Trimmed before the last hop.
+    pub const TRIMMED: u8 = 16;
+    /// Trimmed at the last hop.
+    pub const TRIMMED_LASTHOP: u8 = 18;
     /// … and those that RoCE deployments commonly use.
     pub(super) const ROCE: u8 = 26;
     pub(super) const CNP: u8 = 48;

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub use experiments::{Allowed, Check, Compare, Explain, Explained, Plot, Report, Sweep, Timeline};
 pub use help::{Completions, List, Listed, Man, New, Schema};
 pub use run::Run;
-pub use tools::{Bench, Convert, Form, Topology, Validate};
+pub use tools::{Bench, Convert, Form, Live, Topology, Validate};
 
 /// Packet-level emulation of Ultra Ethernet fabrics.
 #[derive(Debug, Parser)]
@@ -45,6 +45,8 @@ pub enum Command {
     Compare(Compare),
     /// Run scenarios, check their claims and compare them with baselines: regression tests.
     Check(Check),
+    /// Attach real hosts to a scenario's fabric, in wall-clock time: namespaces or interfaces.
+    Live(Live),
     /// Describe a scenario's fabric: switches, links, bisection, routes, memory; export it.
     Topology(Topology),
     /// Write a workload in another form: flows as .cm, ns-3 flow file or table; traces and generated programs as GOAL or table.

@@ -1,4 +1,4 @@
-//! Arguments of `topology`, `convert`, `validate` and `bench`.
+//! Arguments of `topology`, `convert`, `validate`, `bench` and `live`.
 
 use std::path::PathBuf;
 
@@ -134,4 +134,33 @@ pub struct Validate {
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Table,
+}
+
+/// Arguments of `live`.
+#[derive(Debug, Args)]
+pub struct Live {
+    /// Scenario file that attaches hosts (`[[host]]`).
+    #[arg(required_unless_present = "replay")]
+    pub scenario: Option<PathBuf>,
+    /// Override a key of the scenario; repeatable.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Seed of all random streams.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// The variant [default: the first].
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// Name of the session, which is in the names of its namespaces [default: the scenario's].
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
+    /// Record every injected frame with its time, to be run again.
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// Run a journal again, offline, and compare the digests; exit code 1 if they differ.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "journal", "sets", "seed", "variant"])]
+    pub replay: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`tree`]: TOML with places, overlays, `--set`, and tables that notice unknown keys
 //! - `take`: typed values out of a table
-//! - `sections`: one function a section; `capture`, `claim`, `faults`, [`jobs`], [`programs`], [`records`], `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
+//! - `sections`: one function a section; `capture`, `claim`, `faults`, [`jobs`], [`live`](mod@live), [`programs`], [`records`], `roce`, `sprayed`, `tcp`, [`topology`], `uet`, `workload`: those with
 //!   a file of their own
 //! - [`presets`]: clusters by name; [`model`]: the scenario as data; [`sweep`]: several runs of one
 
@@ -10,6 +10,7 @@ mod capture;
 mod claim;
 mod faults;
 pub mod jobs;
+pub mod live;
 pub mod model;
 pub mod presets;
 pub mod programs;
@@ -105,7 +106,8 @@ fn from_root(mut root: Table, source: &Arc<Source>) -> Result<Scenario, UserErro
         .collect::<Result<Vec<Variant>, UserError>>()?;
     let claims = claim::claims(&top, &variants)?;
     let records = records::records(&top.table("records")?)?;
-    Ok(Scenario { name, seed, variants, claims, records, resolved })
+    let live = live::live(&top)?;
+    Ok(Scenario { name, seed, variants, claims, records, live, resolved })
 }
 
 /// The names and overrides of the variants, taken out of the tree; one without overrides if there are

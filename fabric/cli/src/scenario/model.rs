@@ -16,6 +16,7 @@ use workloads::collective::Kind;
 
 use crate::error::Origin;
 pub use crate::scenario::jobs::{BurstOptions, Job, JobsOptions, Seats};
+pub use crate::scenario::live::{AttachedHost, Attachment, LiveOptions};
 pub use crate::scenario::programs::{
     ProgramOptions, ProgramSource, ServingOptions, TraceFile, TrainingOptions, Ways,
 };
@@ -36,6 +37,8 @@ pub struct Scenario {
     pub claims: Vec<Claim>,
     /// What is recorded of its runs.
     pub records: RecordOptions,
+    /// What is attached when it runs live.
+    pub live: Option<LiveOptions>,
     /// The scenario after all overrides, as TOML.
     pub resolved: String,
 }

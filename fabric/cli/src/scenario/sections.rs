@@ -22,7 +22,7 @@ pub(super) fn variant(name: &str, table: &Table, seed: u64) -> Result<Variant, U
     let top = Section::new("", table);
     // Read by the caller, and known here so that they are not called unknown.
     let _ = (top.get("name"), top.get("seed"), top.get("claim"));
-    let _ = (top.get("records"), top.get("sweep"));
+    let _ = (top.get("records"), top.get("sweep"), top.get("live"), top.get("host"));
     let profile = top.word(
         "profile",
         &[
@@ -257,6 +257,7 @@ pub(super) fn all_keys() -> Vec<String> {
         include_str!("claim.rs"),
         include_str!("faults.rs"),
         include_str!("jobs.rs"),
+        include_str!("live.rs"),
         include_str!("programs.rs"),
         include_str!("records.rs"),
         include_str!("roce.rs"),

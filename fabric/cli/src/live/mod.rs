@@ -1,0 +1,227 @@
+//! `ultraloom live`: real hosts on a scenario's fabric, by the clock; and its journals run again.
+//!
+//! - this file: from the scenario to a session; `tell`: what is printed
+
+mod tell;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::process::ExitCode;
+
+use ::live::error::LiveError;
+use ::live::gate::{Gate, Live};
+use ::live::journal::{Head, Reader, Writer};
+use ::live::session::{self, Session, Settings};
+use ::live::space::{self, Space};
+use ::live::wire::{self, Line};
+use ::live::yard::SharedYard;
+use fabric::assemble::Extent;
+use fabric::graph::Graph;
+use fabric::ids::HostId;
+use fabric::run::Run;
+use fabric::units::Time;
+use transports::AnyEndpoint;
+use workloads::flows;
+use workloads::matrix::Matrix;
+use workloads::{AnyProgram, Workload as Programs};
+
+use crate::UNFINISHED;
+use crate::args::{Live as Arguments, Output};
+use crate::error::{Source, UserError, unknown};
+use crate::execute::{self, Build, Cut, STOP};
+use crate::prepare::Prepared;
+use crate::scenario::model::{AttachedHost, Attachment, LiveOptions, Scenario, Variant};
+use crate::scenario::{self};
+
+fn told(error: &LiveError) -> UserError {
+    UserError::new(error.to_string())
+}
+
+/// Runs a scenario with real hosts, or a journal again.
+///
+/// # Errors
+/// What the user has to mend: the scenario, interfaces, permissions.
+pub fn live(arguments: &Arguments) -> Result<ExitCode, UserError> {
+    if let Some(journal) = &arguments.replay {
+        return replay(journal, arguments.output);
+    }
+    let scenario = scenario::load(arguments.scenario.as_deref(), &arguments.sets, arguments.seed)?;
+    let fabric = Fabric::new(&scenario, arguments.variant.as_deref())?;
+    let session = session_name(arguments, &scenario)?;
+    execute::stop_on_signals();
+    for gone in space::remove_leftovers() {
+        eprintln!("removed what session `{gone}` had left behind");
+    }
+    // Interfaces outlive the session, whatever happens in it.
+    let (_space, lines) = fabric.attach(&session)?;
+    let yard = SharedYard::new(fabric.options.nic_queue);
+    let run = fabric.assemble(&yard)?;
+    let hosts = fabric.prepared.graph.hosts;
+    let mut live = Session::new(run, yard, hosts, lines, fabric.settings());
+    if let Some(path) = &arguments.journal {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let head = Head { scenario: scenario.resolved.clone(), version };
+        live.keep_journal(Writer::create(path, &head).map_err(|error| told(&error))?);
+    }
+    tell::begin(&fabric.options, &session, arguments.output);
+    let ended = live.go(&STOP, |_| {}).map_err(|error| told(&error))?;
+    let late = ended.status.lag.p999_us > fabric.options.tolerance.as_micros();
+    tell::end(&ended, &fabric.options, arguments.output);
+    Ok(if late { ExitCode::from(UNFINISHED) } else { ExitCode::SUCCESS })
+}
+
+/// Runs a journal again and compares the digests.
+fn replay(path: &Path, output: Output) -> Result<ExitCode, UserError> {
+    let journal = Reader::open(path).map_err(|error| told(&error))?;
+    let name = format!("the scenario in {}", path.display());
+    let source = Source { name, text: journal.head.scenario.clone(), folder: None };
+    let scenario = scenario::from_source(&std::sync::Arc::new(source), &[], None)?;
+    let fabric = Fabric::new(&scenario, None)?;
+    let yard = SharedYard::new(fabric.options.nic_queue);
+    let run = fabric.assemble(&yard)?;
+    let hosts = fabric.prepared.graph.hosts;
+    let journal = (path.to_path_buf(), journal);
+    let (then, record) =
+        session::replay(run, &yard, hosts, journal).map_err(|error| told(&error))?;
+    let now = format!("{:032x}", record.digest);
+    tell::replayed(&then, &now, &record, output);
+    Ok(if then == now { ExitCode::SUCCESS } else { ExitCode::from(UNFINISHED) })
+}
+
+/// The name of the session: asked for, or the scenario's as far as it can be one.
+fn session_name(arguments: &Arguments, scenario: &Scenario) -> Result<String, UserError> {
+    if let Some(name) = &arguments.session {
+        return if space::is_name(name) {
+            Ok(name.clone())
+        } else {
+            let text = format!("`{name}` cannot name a session");
+            Err(UserError::new(text).help("lower-case letters, digits and dashes, at most 32"))
+        };
+    }
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let name = scenario.name.to_lowercase();
+    let name: String = name.chars().map(|c| if fits(c) { c } else { '-' }).take(32).collect();
+    Ok(name)
+}
+
+/// A scenario's fabric with what is attached.
+struct Fabric<'a> {
+    scenario: &'a Scenario,
+    variant: &'a Variant,
+    options: LiveOptions,
+    prepared: Prepared,
+}
+
+impl<'a> Fabric<'a> {
+    fn new(scenario: &'a Scenario, name: Option<&str>) -> Result<Fabric<'a>, UserError> {
+        let variant = match name {
+            None => scenario.variants.first(),
+            Some(name) => scenario.variants.iter().find(|variant| variant.name == name),
+        };
+        let names: Vec<&str> = scenario.variants.iter().map(|v| v.name.as_str()).collect();
+        let variant = variant.ok_or_else(|| unknown("variant", name.unwrap_or(""), &names))?;
+        let Some(options) = scenario.live.clone() else {
+            let text = "the scenario attaches no host";
+            let help = "write for example [[host]] number = [0, 1] and attach = \"veth\"";
+            return Err(UserError::new(text).help(help));
+        };
+        let prepared = Prepared::new(variant)?;
+        let hosts = prepared.graph.hosts;
+        if let Some(host) = options.hosts.iter().find(|host| host.host.0 >= hosts) {
+            let text =
+                format!("there is no host {}; the fabric has 0 to {}", host.host.0, hosts - 1);
+            return Err(UserError::at(&host.origin, text));
+        }
+        Ok(Fabric { scenario, variant, options, prepared })
+    }
+
+    fn attached(&self) -> BTreeSet<HostId> {
+        self.options.hosts.iter().map(|host| host.host).collect()
+    }
+
+    /// Makes or opens the interfaces.
+    fn attach(&self, session: &str) -> Result<(Option<Space>, Vec<Line>), UserError> {
+        let hosts = &self.options.hosts;
+        let made: Vec<HostId> =
+            hosts.iter().filter(|host| host.to == Attachment::Veth).map(|host| host.host).collect();
+        let space = (!made.is_empty())
+            .then(|| Space::make(session, &made, self.options.mtu))
+            .transpose()
+            .map_err(|error| told(&error))?;
+        let open = |host: &AttachedHost| {
+            let name = match &host.to {
+                Attachment::Veth => space::outside(session, host.host),
+                Attachment::Interface(name) => name.clone(),
+            };
+            wire::open(host.host, &name)
+                .map_err(|error| UserError::at(&host.origin, error.to_string()))
+        };
+        let lines = hosts.iter().map(open).collect::<Result<Vec<Line>, UserError>>()?;
+        Ok((space, lines))
+    }
+
+    /// The flows of simulated hosts among each other.
+    fn background(&self) -> Result<Programs, UserError> {
+        let hosts = self.prepared.graph.hosts;
+        let attached = self.attached();
+        let Some(workload) = self.variant.workloads.first() else {
+            return Ok(flows::flows(&Matrix::default(), hosts));
+        };
+        let mut matrix = self.prepared.flows(workload)?;
+        let is_simulated = |host: HostId| !attached.contains(&host);
+        matrix.retain(|src, dst| is_simulated(src) && is_simulated(dst));
+        Ok(flows::flows(&matrix, hosts))
+    }
+
+    fn assemble(&self, yard: &SharedYard) -> Result<Run<Live<AnyEndpoint>, AnyProgram>, UserError> {
+        let attached = self.attached();
+        let build = Build {
+            seed: self.scenario.seed,
+            cut: Cut { shards: 1, ranks: 1 },
+            extent: Extent::default(),
+            sampling: None,
+            capture: None,
+        };
+        let endpoint = |host, endpoint| match attached.contains(&host) {
+            true => Live::Gate(Gate::new(host, yard.clone())),
+            false => Live::Simulated(endpoint, yard.clone()),
+        };
+        execute::assembled_as(&self.prepared, self.background()?, &build, &endpoint)
+    }
+
+    fn settings(&self) -> Settings {
+        let LiveOptions { dilation, busy, duration, routed, .. } = self.options;
+        let until = duration.map_or(Time::NEVER, |duration| Time(duration.0));
+        let hops = routed.then(|| {
+            let distances = distances(&self.prepared.graph, &self.attached());
+            Box::new(move |src: HostId, dst: HostId| {
+                distances.get(&dst).map_or(0, |all| all[src.index()].saturating_sub(1))
+            }) as session::Hops
+        });
+        Settings { dilation, busy, until, routed: hops }
+    }
+}
+
+/// Links from every node to each of these hosts, by the shortest way.
+fn distances(graph: &Graph, hosts: &BTreeSet<HostId>) -> BTreeMap<HostId, Vec<u8>> {
+    let mut neighbours = vec![Vec::new(); graph.nodes() as usize];
+    for link in &graph.links {
+        neighbours[link.a.index()].push(link.b.index());
+        neighbours[link.b.index()].push(link.a.index());
+    }
+    let from = |host: &HostId| {
+        let mut found = vec![u8::MAX; neighbours.len()];
+        found[host.index()] = 0;
+        let mut waiting = VecDeque::from([host.index()]);
+        while let Some(node) = waiting.pop_front() {
+            for next in &neighbours[node] {
+                if found[*next] == u8::MAX {
+                    found[*next] = found[node].saturating_add(1);
+                    waiting.push_back(*next);
+                }
+            }
+        }
+        (*host, found)
+    };
+    hosts.iter().map(from).collect()
+}

@@ -1,0 +1,159 @@
+//! What the fabric changed of a packet, written into the bytes of its frame as a switch would: the mark, what trimming left,
+//! the time to live.
+
+use fabric::packet::{Packet, flags};
+use pnet::packet::ipv6::MutableIpv6Packet;
+use smoltcp::wire::{EthernetFrame, EthernetProtocol, Ipv4Packet};
+use transports::wire::compose::{SHORTEST, TRIMMED, dscp};
+use transports::wire::outer::{ETHERNET, ecn};
+
+use crate::frame::Kind;
+
+/// Why a frame is not handed on although its packet arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It was trimmed, and is of a protocol that switches would have dropped instead.
+    TrimmedForeign,
+    /// Its time to live ran out.
+    TimeToLive,
+}
+
+/// Changes the bytes of a frame of `kind` as its `packet` was changed on the way; with `routed`, by so many routers.
+///
+/// # Errors
+/// When it would not have arrived on a real network.
+pub fn rewrite(
+    frame: &mut Vec<u8>,
+    kind: Kind,
+    packet: &Packet,
+    routed: u8,
+) -> Result<(), Refusal> {
+    let trimmed = packet.has(flags::TRIMMED);
+    if trimmed && kind != Kind::Uet {
+        return Err(Refusal::TrimmedForeign);
+    }
+    let Ok(ethernet) = EthernetFrame::new_checked(&frame[..]) else { return Ok(()) };
+    match ethernet.ethertype() {
+        EthernetProtocol::Ipv4 => ipv4(frame, packet, trimmed, routed),
+        EthernetProtocol::Ipv6 => ipv6(frame, packet, routed),
+        _ => Ok(()),
+    }
+}
+
+fn ipv4(frame: &mut Vec<u8>, packet: &Packet, trimmed: bool, routed: u8) -> Result<(), Refusal> {
+    let (marked, last_hop) = (packet.has(flags::CE), packet.has(flags::LAST_HOP));
+    if !(marked || trimmed || routed > 0) {
+        return Ok(());
+    }
+    let mut ip = Ipv4Packet::new_unchecked(&mut frame[ETHERNET..]);
+    if marked && ip.ecn() != ecn::NOT_ECT {
+        ip.set_ecn(ecn::CE);
+    }
+    if routed > 0 {
+        let left = ip.hop_limit().checked_sub(routed).filter(|left| *left > 0);
+        ip.set_hop_limit(left.ok_or(Refusal::TimeToLive)?);
+    }
+    if trimmed {
+        // IP says what is left, UDP goes on saying what there was (`uet-wire.md` §5.2).
+        let header = usize::from(ip.header_len());
+        let left = usize::from(ip.total_len()).min(header + TRIMMED);
+        ip.set_total_len(left as u16);
+        ip.set_dscp(if last_hop { dscp::TRIMMED_LASTHOP } else { dscp::TRIMMED });
+        ip.fill_checksum();
+        frame.truncate(ETHERNET + left);
+        frame.resize(frame.len().max(SHORTEST), 0);
+        return Ok(());
+    }
+    ip.fill_checksum();
+    Ok(())
+}
+
+fn ipv6(frame: &mut [u8], packet: &Packet, routed: u8) -> Result<(), Refusal> {
+    let Some(mut ip) = MutableIpv6Packet::new(&mut frame[ETHERNET..]) else { return Ok(()) };
+    let class = ip.get_traffic_class();
+    if packet.has(flags::CE) && class & 3 != ecn::NOT_ECT {
+        ip.set_traffic_class(class | ecn::CE);
+    }
+    if routed > 0 {
+        let left = ip.get_hop_limit().checked_sub(routed).filter(|left| *left > 0);
+        ip.set_hop_limit(left.ok_or(Refusal::TimeToLive)?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::look;
+    use fabric::ids::HostId;
+    use fabric::units::{Rate, Span};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+    use transports::uet::config::UetConfig;
+    use transports::wire::compose::Protocol;
+
+    fn packet(flags: u8) -> Packet {
+        Packet { src: HostId(1), dst: HostId(2), bytes: 4_202, flags, ..Packet::default() }
+    }
+
+    fn frame(flags: u8) -> Vec<u8> {
+        let config = UetConfig::new(Rate::from_gbps(400), Span::from_micros(12), true);
+        Protocol::Uet(Arc::new(config)).frame(&packet(flags)).expect("a frame")
+    }
+
+    fn checksum_holds(frame: &[u8]) -> bool {
+        Ipv4Packet::new_checked(&frame[ETHERNET..]).expect("IPv4").verify_checksum()
+    }
+
+    /// A mark goes into the IP header of what may be marked, and the checksum holds; nothing else changes.
+    #[test]
+    fn marks_are_written() {
+        let before = frame(flags::ECN_CAPABLE);
+        let mut after = before.clone();
+        let marked = packet(flags::ECN_CAPABLE | flags::CE);
+        assert_eq!(rewrite(&mut after, Kind::Uet, &marked, 0), Ok(()));
+        assert_eq!(Ipv4Packet::new_unchecked(&after[ETHERNET..]).ecn(), ecn::CE);
+        assert!(checksum_holds(&after));
+        let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+        assert!(changed <= 3, "{changed} bytes: the code point and the checksum");
+        assert!(look(&after).marked);
+    }
+
+    /// A trimmed frame is what the model's own trimmed frame is: the same bytes.
+    #[test]
+    fn trims_are_those_of_the_wire_format() {
+        for hop in [0, flags::LAST_HOP] {
+            let flags = flags::ECN_CAPABLE | flags::TRIMMED | hop;
+            let mut after = frame(flags::ECN_CAPABLE);
+            let trimmed = Packet { bytes: 64, ..packet(flags) };
+            assert_eq!(rewrite(&mut after, Kind::Uet, &trimmed, 0), Ok(()));
+            assert_eq!(after, frame(flags));
+        }
+    }
+
+    /// Routers count the time to live down; where it is over, nothing leaves. What is not UET is not trimmed.
+    #[test]
+    fn what_would_not_arrive_does_not_leave() {
+        let mut after = frame(0);
+        assert_eq!(rewrite(&mut after, Kind::Uet, &packet(0), 3), Ok(()));
+        assert_eq!(Ipv4Packet::new_unchecked(&after[ETHERNET..]).hop_limit(), 61);
+        assert!(checksum_holds(&after));
+        assert_eq!(rewrite(&mut after, Kind::Uet, &packet(0), 61), Err(Refusal::TimeToLive));
+        let trimmed = packet(flags::TRIMMED);
+        assert_eq!(rewrite(&mut after, Kind::Ipv4, &trimmed, 0), Err(Refusal::TrimmedForeign));
+    }
+
+    proptest! {
+        /// Whatever the frame, whatever the fabric did: nothing fails.
+        #[test]
+        fn anything_can_be_rewritten(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), flags: u8, routed in 0..6u8,
+        ) {
+            let mut frame = bytes;
+            let kind = look(&frame).kind;
+            if kind != Kind::Malformed {
+                let _ = rewrite(&mut frame, kind, &packet(flags), routed);
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Real hosts on the emulated fabric, in wall-clock time.
+//!
+//! An attached host sends frames into the fabric as its NIC would, and gets those that reach it, changed as switches would
+//! have changed them. In between they are packets of the engine, among those of simulated hosts: the same links, queues,
+//! marks, trims, pauses and faults.
+//!
+//! # Map of the code
+//! - [`frame`]: what a frame is and where it wants to go; [`leave`]: what the fabric changed, written into its bytes
+//! - [`directory`]: whose address is whose
+//! - [`yard`]: frames within the fabric; [`gate`]: the endpoint that takes them in and gives them out
+//! - [`pace`]: emulated time against the clock, and the lag; [`session`]: the loop that runs both
+//! - [`wire`]: raw sockets; [`space`]: network namespaces and interfaces, made and removed
+//! - [`journal`]: what was injected and when, to be replayed
+//!
+//! Times within are emulated ones; only [`pace`] and [`session`] know the clock.
+
+pub mod directory;
+pub mod error;
+pub mod frame;
+pub mod gate;
+pub mod journal;
+pub mod leave;
+pub mod pace;
+pub mod session;
+pub mod space;
+pub mod wire;
+pub mod yard;

@@ -1,0 +1,349 @@
+//! The loop that keeps the emulation and the clock together.
+//!
+//! A turn takes in the frames that have come, at the moments at which they came; runs the emulation up to now; and hands over what has
+//! reached attached hosts. Then it waits for the next frame or the next event, whichever is first. The emulation never runs ahead of
+//! the clock, so a frame is never late for it; that the clock runs ahead of the emulation is the lag.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use fabric::endpoint::Endpoint;
+use fabric::engine::Progress;
+use fabric::engine::ranks::Alone;
+use fabric::ids::HostId;
+use fabric::probe::RunRecord;
+use fabric::program::Program;
+use fabric::run::{Door, Run, Until};
+use fabric::units::Time;
+use pnet::datalink::DataLinkSender;
+
+use crate::directory::Directory;
+use crate::error::LiveError;
+use crate::frame::{Kind, look};
+use crate::gate::Live;
+use crate::journal::{Entry, Writer};
+use crate::leave::{Refusal, rewrite};
+use crate::pace::{Lag, LagFigures, Pace};
+use crate::wire::{Incoming, Line, Reader};
+use crate::yard::{Delivery, FrameCounts, SharedYard};
+
+/// Frames that may wait between readers and the loop.
+const QUEUE: usize = 1 << 14;
+/// Frames that a turn takes in at the most, so that the emulation goes on under a flood.
+const BATCH: usize = 512;
+/// Longest wait: signals and views are looked at as often.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
+/// Routers between two hosts.
+pub type Hops = Box<dyn Fn(HostId, HostId) -> u8>;
+
+/// How a session goes.
+pub struct Settings {
+    /// Seconds of the clock for a second of emulated time.
+    pub dilation: f64,
+    /// The loop never sleeps: less lag, and a core for itself.
+    pub busy: bool,
+    /// When it ends by itself, in emulated time; [`Time::NEVER`] if it does not.
+    pub until: Time,
+    /// Switches route instead of bridging: each takes one from the time to live; how many are on the way between two hosts.
+    pub routed: Option<Hops>,
+}
+
+/// What a session tells while it goes on, and at its end.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Emulated time.
+    pub now: Time,
+    /// What was counted of frames.
+    pub counts: FrameCounts,
+    /// How late frames were handed over.
+    pub lag: LagFigures,
+    /// Frames that came faster than they could be taken in.
+    pub lost_in: u64,
+    /// Frames that an interface did not take.
+    pub lost_out: u64,
+}
+
+/// A session's end.
+pub struct Ended {
+    /// What was told last.
+    pub status: Status,
+    /// What the emulation gave.
+    pub record: RunRecord,
+}
+
+/// A fabric with attached hosts, ready to go.
+pub struct Session<E, P> {
+    run: Run<Live<E>, P>,
+    yard: SharedYard,
+    directory: Directory,
+    doors: BTreeMap<HostId, Door>,
+    senders: BTreeMap<HostId, Box<dyn DataLinkSender>>,
+    readers: Vec<Reader>,
+    incoming: Receiver<Incoming>,
+    lost_in: Arc<AtomicU64>,
+    lost_out: u64,
+    lag: Lag,
+    journal: Option<Writer>,
+    settings: Settings,
+    /// Everything before this has been run.
+    done: Time,
+    deliveries: Vec<Delivery>,
+}
+
+impl<E: Endpoint, P: Program> Session<E, P> {
+    /// A session of a fabric whose attached hosts have gates to `yard`, and these lines.
+    ///
+    /// # Panics
+    /// If a line is of a host that is not in the fabric.
+    pub fn new(
+        run: Run<Live<E>, P>,
+        yard: SharedYard,
+        hosts: u32,
+        lines: Vec<Line>,
+        settings: Settings,
+    ) -> Session<E, P> {
+        let (queue, incoming) = sync_channel(QUEUE);
+        let lost_in = Arc::new(AtomicU64::new(0));
+        let (mut senders, mut readers, mut doors) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        for Line { host, sender, receiver } in lines {
+            doors.insert(host, run.door(host).expect("an attached host is in the fabric"));
+            senders.insert(host, sender);
+            readers.push(Reader::start(host, receiver, queue.clone(), Arc::clone(&lost_in)));
+        }
+        Session {
+            run,
+            yard,
+            directory: Directory::new(hosts),
+            doors,
+            senders,
+            readers,
+            incoming,
+            lost_in,
+            lost_out: 0,
+            lag: Lag::default(),
+            journal: None,
+            settings,
+            done: Time::ZERO,
+            deliveries: Vec::new(),
+        }
+    }
+
+    /// Writes what is injected into a journal.
+    pub fn keep_journal(&mut self, journal: Writer) {
+        self.journal = Some(journal);
+    }
+
+    /// Goes on until it is told to stop, or its time is over. `view` is shown how it stands every so often.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn go(
+        mut self,
+        stop: &AtomicBool,
+        mut view: impl FnMut(&Status),
+    ) -> Result<Ended, LiveError> {
+        #[allow(clippy::disallowed_methods, reason = "a live run goes by the clock")]
+        let now = Instant::now;
+        let pace = Pace::new(now(), self.settings.dilation);
+        let progress = Progress::default();
+        let mut shown = now();
+        while !stop.load(Ordering::Relaxed) && self.done < self.settings.until {
+            self.take_in(&pace, &progress)?;
+            let target = pace.emulated(now()).min(self.settings.until);
+            self.advance(target, &progress);
+            self.hand_over(&pace, &now);
+            if now().duration_since(shown) >= LONGEST_WAIT {
+                shown = now();
+                view(&self.status());
+            }
+            if !self.settings.busy {
+                self.wait(&pace, &progress, now())?;
+            }
+        }
+        // Interfaces first: nothing comes in any more.
+        self.readers.clear();
+        let status = self.status();
+        let end = self.done;
+        let record = self.run.finish(&Alone).expect("a run alone has its record");
+        if let Some(mut journal) = self.journal {
+            let digest = format!("{:032x}", record.digest);
+            journal.add(&Entry::End { at_ps: end.0, digest })?;
+            journal.finish()?;
+        }
+        Ok(Ended { status, record })
+    }
+
+    /// Takes in what has come.
+    fn take_in(&mut self, pace: &Pace, progress: &Progress) -> Result<(), LiveError> {
+        for _ in 0..BATCH {
+            let Ok(frame) = self.incoming.try_recv() else { return Ok(()) };
+            self.inject(pace.emulated(frame.at), &frame, progress)?;
+        }
+        Ok(())
+    }
+
+    /// A frame goes to a host's NIC at `at`, or now if that is over. The emulation is brought there first, so that whether there is
+    /// room does not depend on when it was last.
+    fn inject(&mut self, at: Time, frame: &Incoming, progress: &Progress) -> Result<(), LiveError> {
+        let at = at.max(self.done);
+        self.advance(at, progress);
+        let (to, by) = ((&mut self.run, &self.yard), (&mut self.directory, &self.doors));
+        inject(to, by, at, frame.host, &frame.bytes);
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let (host, bytes) = (frame.host.0, frame.bytes.clone());
+        journal.add(&Entry::Frame { at_ps: at.0, host, bytes })
+    }
+
+    /// Runs everything before `target`.
+    fn advance(&mut self, target: Time, progress: &Progress) {
+        advance(&mut self.run, self.done, target, progress);
+        self.done = self.done.max(target);
+    }
+
+    /// Hands over what has reached attached hosts.
+    fn hand_over(&mut self, pace: &Pace, now: &impl Fn() -> Instant) {
+        let mut deliveries = std::mem::take(&mut self.deliveries);
+        let mut yard = self.yard.lock();
+        yard.collect(&mut deliveries);
+        for Delivery { at, host, packet } in deliveries.drain(..) {
+            let hops = self.settings.routed.as_ref().map_or(0, |hops| hops(packet.src, host));
+            let Some(bytes) = leave(&mut yard, &packet, hops) else { continue };
+            let sent = self.senders.get_mut(&host).and_then(|sender| sender.send_to(bytes, None));
+            self.lost_out += u64::from(!matches!(sent, Some(Ok(()))));
+            self.lag.note(pace.moment(at), now());
+        }
+        drop(yard);
+        self.deliveries = deliveries;
+    }
+
+    /// Waits for a frame or the next event.
+    fn wait(&mut self, pace: &Pace, progress: &Progress, now: Instant) -> Result<(), LiveError> {
+        let due = pace.moment(self.run.next()).saturating_duration_since(now);
+        let wait =
+            if self.run.next() == Time::NEVER { LONGEST_WAIT } else { due.min(LONGEST_WAIT) };
+        if wait.is_zero() {
+            return Ok(());
+        }
+        match self.incoming.recv_timeout(wait) {
+            Ok(frame) => self.inject(pace.emulated(frame.at), &frame, progress),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(()),
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            now: self.done,
+            counts: self.yard.lock().counts.clone(),
+            lag: self.lag.figures(),
+            lost_in: self.lost_in.load(Ordering::Relaxed),
+            lost_out: self.lost_out,
+        }
+    }
+}
+
+/// Runs everything from `done` to before `target`.
+fn advance<E: Endpoint, P: Program>(
+    run: &mut Run<E, P>,
+    done: Time,
+    target: Time,
+    progress: &Progress,
+) {
+    if target > done {
+        run.proceed(1, Until::end(Time(target.0 - 1)), progress, &Alone);
+    }
+}
+
+/// A frame goes to a host's NIC at `at`, if it is for somebody and there is room.
+fn inject<E: Endpoint, P: Program>(
+    (run, yard): (&mut Run<Live<E>, P>, &SharedYard),
+    (directory, doors): (&mut Directory, &BTreeMap<HostId, Door>),
+    at: Time,
+    host: HostId,
+    bytes: &[u8],
+) {
+    let sight = look(bytes);
+    let mut yard = yard.lock();
+    yard.counts.taken[sight.kind as usize] += 1;
+    if sight.kind != Kind::Malformed {
+        directory.learn(host, sight.source, sight.source_ip);
+    }
+    let dst = directory.find(sight.target).filter(|dst| *dst != host);
+    let Some(dst) = dst.filter(|_| sight.kind != Kind::Malformed) else {
+        yard.counts.undeliverable += u64::from(sight.kind != Kind::Malformed);
+        return;
+    };
+    let taken = yard.take_in((at, host, dst), bytes, &sight);
+    drop(yard);
+    if let Some(door) = doors.get(&host).filter(|_| taken) {
+        run.knock(*door, at);
+    }
+}
+
+/// The bytes of a packet that has arrived, as the fabric changed them; `None` if it would not have arrived.
+fn leave<'a>(
+    yard: &'a mut crate::yard::Yard,
+    packet: &fabric::packet::Packet,
+    hops: u8,
+) -> Option<&'a [u8]> {
+    use fabric::packet::flags;
+    let (kind, bytes) = yard.bytes(packet)?;
+    let refused = rewrite(bytes, kind, packet, hops).err();
+    let counts = &mut yard.counts;
+    match refused {
+        Some(Refusal::TrimmedForeign) => counts.dropped_foreign += 1,
+        Some(Refusal::TimeToLive) => counts.dropped_ttl += 1,
+        None => {
+            counts.delivered += 1;
+            counts.marked += u64::from(packet.has(flags::CE));
+            counts.trimmed += u64::from(packet.has(flags::TRIMMED));
+        }
+    }
+    if refused.is_some() {
+        return None;
+    }
+    yard.bytes(packet).map(|(_, bytes)| &bytes[..])
+}
+
+/// Runs a journal again, without a clock or an interface: the digest it gave then, and the record now.
+///
+/// # Errors
+/// When the journal is damaged, or has no end.
+pub fn replay<E: Endpoint, P: Program>(
+    mut run: Run<Live<E>, P>,
+    yard: &SharedYard,
+    hosts: u32,
+    (path, mut journal): (PathBuf, crate::journal::Reader),
+) -> Result<(String, RunRecord), LiveError> {
+    let mut directory = Directory::new(hosts);
+    let mut doors = BTreeMap::new();
+    let progress = Progress::default();
+    let mut done = Time::ZERO;
+    let mut seen = Vec::new();
+    while let Some(entry) = journal.next_entry()? {
+        match entry {
+            Entry::Frame { at_ps, host, bytes } => {
+                let (at, host) = (Time(at_ps), HostId(host));
+                if let Some(door) = run.door(host) {
+                    doors.entry(host).or_insert(door);
+                }
+                advance(&mut run, done, at, &progress);
+                done = done.max(at);
+                yard.lock().collect(&mut seen);
+                seen.clear();
+                inject((&mut run, yard), (&mut directory, &doors), at, host, &bytes);
+            }
+            Entry::End { at_ps, digest } => {
+                advance(&mut run, done, Time(at_ps), &progress);
+                let record = run.finish(&Alone).expect("a run alone has its record");
+                return Ok((digest, record));
+            }
+        }
+    }
+    let why = "it has no end: the session was killed, and its digest is not known".to_owned();
+    Err(LiveError::File { path, why })
+}

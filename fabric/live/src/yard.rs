@@ -1,0 +1,187 @@
+//! Frames within the fabric: their bytes, while their packets are on the way.
+//!
+//! A packet carries the number of its frame. Bytes lie in a ring of so many frames: what is overwritten while its packet is
+//! still on the way is lost and counted, and what was dropped in the fabric needs no word. So memory is bounded whatever happens.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fabric::ids::HostId;
+use fabric::packet::{Packet, Phase, flags};
+use fabric::units::Time;
+use serde::Serialize;
+use transports::wire::outer::FCS;
+
+use crate::frame::{KINDS, Kind, Sight};
+
+/// Frames that may be within the fabric at once.
+const FRAMES: usize = 1 << 16;
+/// Shortest frame on a wire, frame check sequence included.
+const SHORTEST: u16 = 64;
+
+/// What was counted of frames.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct FrameCounts {
+    /// Taken in from attached hosts, by kind in the order of [`KINDS`].
+    pub taken: [u64; 7],
+    /// Handed to attached hosts.
+    pub delivered: u64,
+    /// Handed over marked.
+    pub marked: u64,
+    /// Handed over trimmed.
+    pub trimmed: u64,
+    /// For nobody that is known, or for everybody.
+    pub undeliverable: u64,
+    /// More than the NIC of an attached host had room for.
+    pub dropped_nic: u64,
+    /// Trimmed, but of a protocol that switches do not trim.
+    pub dropped_foreign: u64,
+    /// Time to live was over.
+    pub dropped_ttl: u64,
+    /// For simulated hosts, which do not answer.
+    pub unanswered: u64,
+    /// Overwritten while on the way.
+    pub overwritten: u64,
+}
+
+impl FrameCounts {
+    /// Names of kinds with what was taken of each.
+    pub fn kinds(&self) -> impl Iterator<Item = (Kind, u64)> {
+        KINDS.into_iter().zip(self.taken)
+    }
+}
+
+/// A frame that reached an attached host.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// When.
+    pub at: Time,
+    /// The host.
+    pub host: HostId,
+    /// What the fabric made of its packet.
+    pub packet: Packet,
+}
+
+/// Says that a packet is a frame's: the last word of its body. Transports of simulated hosts, which are never attached, have
+/// smaller numbers there.
+const FRAME: u64 = u64::MAX;
+
+/// Whether a packet is a frame's.
+pub(crate) fn is_frame(packet: &Packet) -> bool {
+    packet.body[4] == FRAME
+}
+
+/// A frame's bytes.
+struct Slot {
+    number: u64,
+    kind: Kind,
+    bytes: Vec<u8>,
+}
+
+/// See the module.
+pub struct Yard {
+    slots: Vec<Option<Slot>>,
+    next: u64,
+    /// Packets of each attached host that wait for its NIC, and their bytes.
+    waiting: BTreeMap<HostId, (VecDeque<(Time, Packet)>, u64)>,
+    /// Bytes that may wait at a NIC.
+    room: u64,
+    pub(crate) delivered: Vec<Delivery>,
+    /// What was counted.
+    pub counts: FrameCounts,
+}
+
+/// The yard that gates and the session share. All run on one thread; the lock is never waited for.
+#[derive(Clone)]
+pub struct SharedYard(Arc<Mutex<Yard>>);
+
+impl SharedYard {
+    /// An empty one; `room` is how many bytes may wait at an attached host's NIC.
+    pub fn new(room: u64) -> SharedYard {
+        SharedYard(Arc::new(Mutex::new(Yard {
+            slots: (0..FRAMES).map(|_| None).collect(),
+            next: 0,
+            waiting: BTreeMap::new(),
+            room,
+            delivered: Vec::new(),
+            counts: FrameCounts::default(),
+        })))
+    }
+
+    /// The yard itself.
+    pub fn lock(&self) -> MutexGuard<'_, Yard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Yard {
+    /// Takes in a frame of `src` for `dst` that its NIC has at `at`; false if there is no room.
+    pub fn take_in(
+        &mut self,
+        (at, src, dst): (Time, HostId, HostId),
+        bytes: &[u8],
+        sight: &Sight,
+    ) -> bool {
+        let (queue, queued) = self.waiting.entry(src).or_default();
+        if *queued + bytes.len() as u64 > self.room {
+            self.counts.dropped_nic += 1;
+            return false;
+        }
+        let number = self.next;
+        self.next += 1;
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        let packet = Packet {
+            dst,
+            src,
+            flow: sight.flow,
+            psn: number as u32,
+            entropy: sight.entropy,
+            bytes: ((bytes.len() + FCS) as u16).max(SHORTEST),
+            kind: sight.packet,
+            class: sight.class,
+            flags: flag(sight.ecn_capable, flags::ECN_CAPABLE) | flag(sight.marked, flags::CE),
+            phase: Phase::FRESH,
+            body: [number, 0, 0, 0, FRAME],
+        };
+        *queued += u64::from(packet.bytes);
+        queue.push_back((at, packet));
+        // Vectors of frames that are gone are used again.
+        let slot = &mut self.slots[number as usize % FRAMES];
+        let mut own = slot.take().map_or_else(Vec::new, |old| old.bytes);
+        own.clear();
+        own.extend_from_slice(bytes);
+        *slot = Some(Slot { number, kind: sight.kind, bytes: own });
+        true
+    }
+
+    /// The packet that waits longest at a host's NIC, if its class is not paused, and when it was there.
+    pub(crate) fn first(&self, host: HostId) -> Option<&(Time, Packet)> {
+        self.waiting.get(&host)?.0.front()
+    }
+
+    /// Takes that one out.
+    pub(crate) fn pop(&mut self, host: HostId) -> Option<Packet> {
+        let (queue, queued) = self.waiting.get_mut(&host)?;
+        let (_, packet) = queue.pop_front()?;
+        *queued -= u64::from(packet.bytes);
+        Some(packet)
+    }
+
+    /// The kind and bytes of a packet's frame; `None` if they were overwritten.
+    pub fn bytes(&mut self, packet: &Packet) -> Option<(Kind, &mut Vec<u8>)> {
+        let number = packet.body[0];
+        let slot = self.slots[number as usize % FRAMES].as_mut();
+        match slot.filter(|slot| slot.number == number) {
+            Some(slot) => Some((slot.kind, &mut slot.bytes)),
+            None => {
+                self.counts.overwritten += 1;
+                None
+            }
+        }
+    }
+
+    /// What has reached attached hosts since this was last asked; `into` is filled and was empty.
+    pub fn collect(&mut self, into: &mut Vec<Delivery>) {
+        std::mem::swap(into, &mut self.delivered);
+    }
+}
