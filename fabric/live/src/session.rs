@@ -35,11 +35,14 @@ use crate::yard::{Delivery, FrameCounts, SharedYard};
 const QUEUE: usize = 1 << 14;
 /// Frames that a turn takes in at the most, so that the emulation goes on under a flood.
 const BATCH: usize = 512;
-/// Longest wait: signals and views are looked at as often.
+/// Longest wait: signals are looked at as often.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// Routers between two hosts.
 pub type Hops = Box<dyn Fn(HostId, HostId) -> u8>;
+
+/// Time between two views.
+const VIEW: Duration = Duration::from_millis(500);
 
 /// How a session goes.
 pub struct Settings {
@@ -157,7 +160,7 @@ impl<E: Endpoint, P: Program> Session<E, P> {
             let target = pace.emulated(now()).min(self.settings.until);
             self.advance(target, &progress);
             self.hand_over(&pace, &now);
-            if now().duration_since(shown) >= LONGEST_WAIT {
+            if now().duration_since(shown) >= VIEW {
                 shown = now();
                 view(&self.status());
             }

@@ -64,7 +64,9 @@ pub fn live(arguments: &Arguments) -> Result<ExitCode, UserError> {
         live.keep_journal(Writer::create(path, &head).map_err(|error| told(&error))?);
     }
     tell::begin(&fabric.options, &session, arguments.output);
-    let ended = live.go(&STOP, |_| {}).map_err(|error| told(&error))?;
+    let view = tell::View::new(arguments.output);
+    let ended = live.go(&STOP, |status| view.show(status)).map_err(|error| told(&error))?;
+    drop(view);
     let late = ended.status.lag.p999_us > fabric.options.tolerance.as_micros();
     tell::end(&ended, &fabric.options, arguments.output);
     Ok(if late { ExitCode::from(UNFINISHED) } else { ExitCode::SUCCESS })

@@ -1,11 +1,13 @@
 //! What a live run prints: whom it attached and how to reach them, and what came of it.
 
 use ::live::directory::address;
-use ::live::session::Ended;
+use ::live::session::{Ended, Status};
 use ::live::space::namespace;
 use fabric::probe::RunRecord;
 use fabric::units::Span;
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
 use serde_json::json;
+use std::io::IsTerminal;
 
 use crate::args::Output;
 use crate::say::{say, say_line};
@@ -34,6 +36,35 @@ pub(super) fn begin(options: &LiveOptions, session: &str, output: Output) {
             "running; a program on host {}: ip netns exec {namespace} PROGRAM",
             host.host.0
         ));
+    }
+}
+
+/// A line that says how it stands, on a terminal.
+pub(super) struct View(ProgressBar);
+
+impl View {
+    pub(super) fn new(output: Output) -> View {
+        let line = ProgressBar::new_spinner();
+        if output != Output::Human || !std::io::stderr().is_terminal() {
+            line.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        View(line)
+    }
+
+    pub(super) fn show(&self, status: &Status) {
+        let (now, lag) = (Span(status.now.0), status.lag);
+        let frames = HumanCount(status.counts.delivered);
+        self.0.set_message(format!(
+            "{now}, {frames} frames, lag p50 {:.0} us, p99 {:.0}",
+            lag.p50_us, lag.p99_us
+        ));
+        self.0.tick();
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 
