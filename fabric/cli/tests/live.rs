@@ -4,10 +4,17 @@ mod place;
 
 use std::fs::File;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use place::Place;
 use serde_json::Value;
+
+/// Sessions run one at a time: a start removes what others have left, and lags are their own.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Whether namespaces can be made here, with the programs that a test needs.
 fn can_run(programs: &[&str]) -> bool {
@@ -140,6 +147,7 @@ fn pings_take_the_modelled_way_and_journals_give_the_digest() {
     if !can_run(&["ping"]) {
         return;
     }
+    let _alone = alone();
     let mut session = Session::start("ping", FAR, &["--journal", "journal"]);
     let near = session.output(0, &["ping", "-c", "8", "-i", "0.1", "10.0.0.2"]);
     let far = session.output(0, &["ping", "-c", "8", "-i", "0.1", "10.0.0.8"]);
@@ -166,25 +174,21 @@ fn pings_take_the_modelled_way_and_journals_give_the_digest() {
     assert!(replayed["hops"].as_u64() > Some(100), "{replayed}");
 }
 
-/// TCP gets what the emulated bottleneck leaves it; with ECN it sees marks, and nothing is lost.
-#[test]
-fn tcp_fills_the_emulated_bottleneck() {
-    if !can_run(&["iperf3"]) {
-        return;
-    }
+/// Goodput of two TCP connections to one receiver over its link of 100 Mb/s, in Mb/s, and what the session told.
+fn two_to_one(attempt: u32) -> (f64, Value) {
     let scenario = FAR.replace("1 ms", "20 us").replace(
         "[live]",
         "[switch]\nqueue = \"256 KiB\"\necn_kmin = \"32 KiB\"\necn_kmax = \"64 KiB\"\n[live]",
     );
-    let mut session = Session::start("iperf", &scenario, &[]);
+    let mut session = Session::start(&format!("iperf{attempt}"), &scenario, &[]);
     for host in [0, 1, 7] {
         session.output(host, &["sysctl", "-w", "net.ipv4.tcp_ecn=1"]);
     }
-    // Two senders to one receiver: its link is the bottleneck, and they meet in the queue before it.
     let serve = |port: &str| {
-        session.on(7, &["iperf3", "-s", "-1", "-p", port]).stdout(Stdio::null()).spawn()
+        let mut server = session.on(7, &["iperf3", "-s", "-1", "-p", port]);
+        server.stdout(Stdio::null()).spawn().expect("iperf3 starts")
     };
-    let mut servers = ["5201", "5202"].map(|port| serve(port).expect("iperf3 starts"));
+    let mut servers = ["5201", "5202"].map(serve);
     std::thread::sleep(Duration::from_millis(500));
     let client = |host: u32, port: &str| {
         let arguments = ["iperf3", "-c", "10.0.0.8", "-p", port, "-t", "4", "-O", "1", "-J"];
@@ -197,10 +201,27 @@ fn tcp_fills_the_emulated_bottleneck() {
         told["end"]["sum_received"]["bits_per_second"].as_f64().unwrap_or_else(|| panic!("{told}"))
     });
     servers.iter_mut().for_each(|server| drop(server.kill().and_then(|()| server.wait())));
-    let (_, told) = session.end("-TERM");
-    let sum = (rates[0] + rates[1]) / 1e6;
-    assert!((85.0..96.0).contains(&sum), "{sum} Mb/s of 100: {told}");
-    assert!(told["frames"]["marked"].as_u64() > Some(10), "{told}");
+    ((rates[0] + rates[1]) / 1e6, session.end("-TERM").1)
+}
+
+/// TCP gets what the emulated bottleneck leaves it, and with ECN sees marks. A machine that is busy with something else may take away from
+/// that, so one attempt of three is enough; no attempt gets more.
+#[test]
+fn tcp_fills_the_emulated_bottleneck() {
+    if !can_run(&["iperf3"]) {
+        return;
+    }
+    let _alone = alone();
+    let mut found = Vec::new();
+    for attempt in 0..3 {
+        let (sum, told) = two_to_one(attempt);
+        assert!(sum < 96.0, "{sum} Mb/s of 100: {told}");
+        found.push((sum, told["frames"]["marked"].as_u64().unwrap_or(0)));
+        if found.iter().any(|(sum, marked)| *sum > 88.0 && *marked > 10) {
+            return;
+        }
+    }
+    panic!("goodput in Mb/s and frames marked: {found:?}");
 }
 
 /// Namespaces and interfaces go with the session; what a killed one leaves, the next start removes.
@@ -209,6 +230,7 @@ fn nothing_is_left_behind() {
     if !can_run(&["ping"]) {
         return;
     }
+    let _alone = alone();
     let mut session = Session::start("left", FAR, &[]);
     assert!(session.has_namespaces());
     session.end("-TERM");
@@ -246,6 +268,9 @@ fn wrong_live_scenarios_are_refused() {
         message.contains("no network interface `nope0`") && message.contains("lo"),
         "{message}"
     );
+    let text = "[topology]\nhosts = 16\n[workload]\nkind = \"all-reduce\"\nbytes = 1000\n[[host]]\nnumber = 0\n\
+        attach = \"interface\"\ninterface = \"lo\"\n";
+    assert!(refused(text).contains("live runs have flows"));
     place.file("journal", "no journal");
     assert!(place.refused(&["live", "--replay", "journal"]).contains("it is no journal"));
     assert!(place.refused(&["live", "--replay", "nowhere"]).contains("nowhere"));

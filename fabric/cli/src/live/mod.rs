@@ -30,7 +30,9 @@ use crate::args::{Live as Arguments, Output};
 use crate::error::{Source, UserError, unknown};
 use crate::execute::{self, Build, Cut, STOP};
 use crate::prepare::Prepared;
-use crate::scenario::model::{AttachedHost, Attachment, LiveOptions, Scenario, Variant};
+use crate::scenario::model::{
+    AttachedHost, Attachment, LiveOptions, Scenario, Variant, Workload, WorkloadKind,
+};
 use crate::scenario::{self};
 
 fn told(error: &LiveError) -> UserError {
@@ -134,7 +136,10 @@ impl<'a> Fabric<'a> {
                 format!("there is no host {}; the fabric has 0 to {}", host.host.0, hosts - 1);
             return Err(UserError::at(&host.origin, text));
         }
-        Ok(Fabric { scenario, variant, options, prepared })
+        let fabric = Fabric { scenario, variant, options, prepared };
+        // What is wrong with the background is said before interfaces are made.
+        fabric.background()?;
+        Ok(fabric)
     }
 
     fn attached(&self) -> BTreeSet<HostId> {
@@ -166,9 +171,25 @@ impl<'a> Fabric<'a> {
     fn background(&self) -> Result<Programs, UserError> {
         let hosts = self.prepared.graph.hosts;
         let attached = self.attached();
-        let Some(workload) = self.variant.workloads.first() else {
-            return Ok(flows::flows(&Matrix::default(), hosts));
+        let workload = match self.variant.workloads.as_slice() {
+            [] => return Ok(flows::flows(&Matrix::default(), hosts)),
+            [only] => only,
+            [_, second, ..] => {
+                return Err(refuse(second, "a live run has one workload behind real frames"));
+            }
         };
+        let is_of_flows = matches!(
+            workload.kind,
+            WorkloadKind::Matrix(_)
+                | WorkloadKind::Permutation { .. }
+                | WorkloadKind::Poisson { .. }
+                | WorkloadKind::Incast { .. }
+                | WorkloadKind::Bursts(_)
+        );
+        if !is_of_flows {
+            return Err(refuse(workload, "live runs have flows behind real frames")
+                .help("kinds are matrix, permutation, poisson, incast and incast-bursts"));
+        }
         let mut matrix = self.prepared.flows(workload)?;
         let is_simulated = |host: HostId| !attached.contains(&host);
         matrix.retain(|src, dst| is_simulated(src) && is_simulated(dst));
@@ -201,6 +222,13 @@ impl<'a> Fabric<'a> {
             }) as session::Hops
         });
         Settings { dilation, busy, until, routed: hops }
+    }
+}
+
+fn refuse(workload: &Workload, message: &str) -> UserError {
+    match &workload.origin {
+        Some(origin) => UserError::at(origin, message),
+        None => UserError::new(message),
     }
 }
 
