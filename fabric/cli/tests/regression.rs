@@ -179,3 +179,21 @@ fn figures_are_made_from_records() {
         "{message}"
     );
 }
+
+/// The figure of speed is drawn as SVG and PNG, and is of the runs whose digests stand beside it.
+#[test]
+fn the_figure_of_speed_is_of_the_runs_it_names() {
+    let place = Place::new("speed");
+    let arguments = ["bench", "--filter", "permutation-128", "--runs", "1", "--figure", "speed"];
+    let output = place.ultraloom(&[&arguments[..], &["--output", "json"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_str(&text(&output)).expect("one object");
+    let digest = report["cases"][0]["digest"].as_str().expect("a digest");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../results/figures/README.md");
+    let page = std::fs::read_to_string(page).expect("the page of figures");
+    assert!(page.contains(&format!("128 hosts `{digest}`")), "{digest}");
+    let read = |name: &str| std::fs::read(place.0.join(name)).expect(name);
+    assert!(read("speed.svg").starts_with(b"<svg") && read("speed.png").starts_with(b"\x89PNG"));
+    let nowhere = ["bench", "--filter", "permutation-128", "--figure", "nowhere/speed"];
+    assert!(place.refused(&nowhere).contains("there is no folder nowhere"));
+}
