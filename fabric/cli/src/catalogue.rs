@@ -11,7 +11,7 @@ macro_rules! scenarios {
 }
 
 /// Every scenario that comes with the program, with its text.
-pub const SCENARIOS: [(&str, &str); 36] = scenarios![
+pub const SCENARIOS: [(&str, &str); 37] = scenarios![
     "agents",
     "atomics",
     "checkpoint",
@@ -23,6 +23,7 @@ pub const SCENARIOS: [(&str, &str); 36] = scenarios![
     "incast-fairness",
     "irn",
     "jobs",
+    "lab",
     "leaf-spine",
     "link-flap",
     "moe",

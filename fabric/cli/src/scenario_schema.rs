@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 const REFERENCE: &str = include_str!("../SCENARIO.md");
 
 /// Sections that are lists of tables, or one.
-const LISTS: [&str; 3] = ["workload", "fault", "claim"];
+const LISTS: [&str; 4] = ["workload", "fault", "claim", "host"];
 
 /// The schema, as JSON.
 pub fn schema() -> String {
@@ -134,13 +134,15 @@ mod tests {
             "fault",
             "claim",
             "capture",
+            "host",
+            "live",
             "records",
             "sweep",
             "variants",
         ] {
             assert!(properties[name].is_object(), "{name}");
         }
-        assert_eq!(value["properties"].as_object().unwrap().len(), 15);
+        assert_eq!(value["properties"].as_object().unwrap().len(), 17);
         let about =
             properties["topology"]["properties"]["link_rate"]["description"].as_str().unwrap();
         assert_eq!(about, "rate of links\n\ndefault: 400 Gb/s");
