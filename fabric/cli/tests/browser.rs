@@ -4,6 +4,7 @@ mod place;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use place::{Place, SMALL};
 use serde_json::Value;
@@ -14,8 +15,13 @@ fn chromium() -> Option<PathBuf> {
     known.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-/// A folder with playwright-core, installed on first use.
+/// A folder with playwright-core, installed on first use: by one test, while the others wait.
 fn playwright() -> Option<PathBuf> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOLDER.get_or_init(install).clone()
+}
+
+fn install() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
     std::fs::create_dir_all(&folder).ok()?;
     if !folder.join("node_modules/playwright-core").exists() {
