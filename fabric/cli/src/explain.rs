@@ -106,6 +106,9 @@ fn of_run(
             let name = (variant.name.clone(), workload.name.clone());
             let flows = flows.remove(&name).unwrap_or_default();
             let watches = select(flows, which, &name)?;
+            if watches.is_empty() {
+                continue;
+            }
             let prepared = match &prepared {
                 Some(prepared) => prepared,
                 None => prepared.insert(Prepared::new(variant)?),

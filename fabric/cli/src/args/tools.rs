@@ -154,8 +154,8 @@ pub struct Live {
     /// Name of the session, which is in the names of its namespaces [default: the scenario's].
     #[arg(long, value_name = "NAME")]
     pub session: Option<String>,
-    /// Record every injected frame with its time, to be run again.
-    #[arg(long, value_name = "FILE")]
+    /// Record every injected frame with its time, to be run again; of the first variant.
+    #[arg(long, value_name = "FILE", conflicts_with = "variant")]
     pub journal: Option<PathBuf>,
     /// Run a journal again, offline, and compare the digests; exit code 1 if they differ.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "journal", "sets", "seed", "variant"])]

@@ -129,6 +129,10 @@ impl<'a> Fabric<'a> {
             let help = "write for example [[host]] number = [0, 1] and attach = \"veth\"";
             return Err(UserError::new(text).help(help));
         };
+        if variant.topology.scale_up.is_some() {
+            let text = "live fabrics have one network; `topology.scale_up` is a second";
+            return Err(UserError::new(text));
+        }
         let prepared = Prepared::new(variant)?;
         let hosts = prepared.graph.hosts;
         if let Some(host) = options.hosts.iter().find(|host| host.host.0 >= hosts) {
