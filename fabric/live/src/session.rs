@@ -4,22 +4,21 @@
 //! reached attached hosts. Then it waits for the next frame or the next event, whichever is first. The emulation never runs ahead of
 //! the clock, so a frame is never late for it; that the clock runs ahead of the emulation is the lag.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fabric::endpoint::Endpoint;
 use fabric::engine::Progress;
 use fabric::engine::ranks::Alone;
 use fabric::ids::HostId;
+use fabric::packet::{Packet, flags};
 use fabric::probe::RunRecord;
 use fabric::program::Program;
 use fabric::run::{Door, Run, Until};
 use fabric::units::Time;
-use pnet::datalink::DataLinkSender;
 
 use crate::directory::Directory;
 use crate::error::LiveError;
@@ -28,13 +27,11 @@ use crate::gate::Live;
 use crate::journal::{Entry, Writer};
 use crate::leave::{Refusal, rewrite};
 use crate::pace::{Lag, LagFigures, Pace};
-use crate::wire::{Incoming, Line, Reader};
-use crate::yard::{Delivery, FrameCounts, SharedYard};
+use crate::wire::{Incoming, Line, Wires};
+use crate::yard::{Delivery, FrameCounts, SharedYard, Yard};
 
-/// Frames that may wait between readers and the loop.
-const QUEUE: usize = 1 << 14;
-/// Frames that a turn takes in at the most, so that the emulation goes on under a flood.
-const BATCH: usize = 512;
+/// Frames that are handed over in one call.
+const BATCH: usize = 64;
 /// Longest wait: signals are looked at as often.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
@@ -85,11 +82,9 @@ pub struct Session<E, P> {
     yard: SharedYard,
     directory: Directory,
     doors: BTreeMap<HostId, Door>,
-    senders: BTreeMap<HostId, Box<dyn DataLinkSender>>,
-    readers: Vec<Reader>,
-    incoming: Receiver<Incoming>,
-    lost_in: Arc<AtomicU64>,
-    lost_out: u64,
+    wires: Wires,
+    /// Frames that have come and are not yet due, in the order of their moments.
+    coming: VecDeque<Incoming>,
     lag: Lag,
     journal: Option<Writer>,
     settings: Settings,
@@ -110,24 +105,16 @@ impl<E: Endpoint, P: Program> Session<E, P> {
         lines: Vec<Line>,
         settings: Settings,
     ) -> Session<E, P> {
-        let (queue, incoming) = sync_channel(QUEUE);
-        let lost_in = Arc::new(AtomicU64::new(0));
-        let (mut senders, mut readers, mut doors) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        for Line { host, sender, receiver } in lines {
-            doors.insert(host, run.door(host).expect("an attached host is in the fabric"));
-            senders.insert(host, sender);
-            readers.push(Reader::start(host, receiver, queue.clone(), Arc::clone(&lost_in)));
-        }
+        let wires = Wires::new(lines);
+        let door = |host| (host, run.door(host).expect("an attached host is in the fabric"));
+        let doors = wires.hosts().map(door).collect();
         Session {
             run,
             yard,
             directory: Directory::new(hosts),
             doors,
-            senders,
-            readers,
-            incoming,
-            lost_in,
-            lost_out: 0,
+            wires,
+            coming: VecDeque::new(),
             lag: Lag::default(),
             journal: None,
             settings,
@@ -155,21 +142,21 @@ impl<E: Endpoint, P: Program> Session<E, P> {
         let pace = Pace::new(now(), self.settings.dilation);
         let progress = Progress::default();
         let mut shown = now();
+        let mut ready = Vec::new();
+        precise_waits();
         while !stop.load(Ordering::Relaxed) && self.done < self.settings.until {
-            self.take_in(&pace, &progress)?;
-            let target = pace.emulated(now()).min(self.settings.until);
+            self.wires.wait(self.patience(&pace, now()), &mut ready);
+            let until = now();
+            let until = self.receive(&ready).map_or(until, |complete| complete.min(until));
+            self.take_in(&pace, until, &progress)?;
+            let target = pace.emulated(until).min(self.settings.until);
             self.advance(target, &progress);
             self.hand_over(&pace, &now);
             if now().duration_since(shown) >= VIEW {
                 shown = now();
                 view(&self.status());
             }
-            if !self.settings.busy {
-                self.wait(&pace, &progress, now())?;
-            }
         }
-        // Interfaces first: nothing comes in any more.
-        self.readers.clear();
         let status = self.status();
         let end = self.done;
         let record = self.run.finish(&Alone).expect("a run alone has its record");
@@ -181,11 +168,37 @@ impl<E: Endpoint, P: Program> Session<E, P> {
         Ok(Ended { status, record })
     }
 
-    /// Takes in what has come.
-    fn take_in(&mut self, pace: &Pace, progress: &Progress) -> Result<(), LiveError> {
-        for _ in 0..BATCH {
-            let Ok(frame) = self.incoming.try_recv() else { return Ok(()) };
+    /// How long there is nothing to do, if no frame comes.
+    fn patience(&self, pace: &Pace, now: Instant) -> Duration {
+        if self.settings.busy || !self.coming.is_empty() {
+            return Duration::ZERO;
+        }
+        match self.run.next() {
+            Time::NEVER => LONGEST_WAIT,
+            next => pace.moment(next).saturating_duration_since(now).min(LONGEST_WAIT),
+        }
+    }
+
+    /// Puts what has come in the order of its moments; if some has not been read yet, all before the moment given back has.
+    fn receive(&mut self, ready: &[bool]) -> Option<Instant> {
+        let mut frames: Vec<Incoming> = self.coming.drain(..).collect();
+        let complete = self.wires.receive(ready, &mut frames);
+        frames.sort_by_key(|frame| (frame.at, frame.host));
+        self.coming = frames.into();
+        complete
+    }
+
+    /// Takes in what came no later than `until`.
+    fn take_in(
+        &mut self,
+        pace: &Pace,
+        until: Instant,
+        progress: &Progress,
+    ) -> Result<(), LiveError> {
+        while self.coming.front().is_some_and(|frame| frame.at <= until) {
+            let Some(frame) = self.coming.pop_front() else { break };
             self.inject(pace.emulated(frame.at), &frame, progress)?;
+            self.wires.give_back(frame);
         }
         Ok(())
     }
@@ -196,9 +209,9 @@ impl<E: Endpoint, P: Program> Session<E, P> {
         let at = at.max(self.done);
         self.advance(at, progress);
         let (to, by) = ((&mut self.run, &self.yard), (&mut self.directory, &self.doors));
-        inject(to, by, at, frame.host, &frame.bytes);
+        inject(to, by, at, frame.host, frame.bytes());
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        let (host, bytes) = (frame.host.0, frame.bytes.clone());
+        let (host, bytes) = (frame.host.0, frame.bytes().to_vec());
         journal.add(&Entry::Frame { at_ps: at.0, host, bytes })
     }
 
@@ -210,32 +223,25 @@ impl<E: Endpoint, P: Program> Session<E, P> {
 
     /// Hands over what has reached attached hosts.
     fn hand_over(&mut self, pace: &Pace, now: &impl Fn() -> Instant) {
-        let mut deliveries = std::mem::take(&mut self.deliveries);
         let mut yard = self.yard.lock();
-        yard.collect(&mut deliveries);
-        for Delivery { at, host, packet } in deliveries.drain(..) {
-            let hops = self.settings.routed.as_ref().map_or(0, |hops| hops(packet.src, host));
-            let Some(bytes) = leave(&mut yard, &packet, hops) else { continue };
-            let sent = self.senders.get_mut(&host).and_then(|sender| sender.send_to(bytes, None));
-            self.lost_out += u64::from(!matches!(sent, Some(Ok(()))));
-            self.lag.note(pace.moment(at), now());
+        yard.collect(&mut self.deliveries);
+        let routed = &self.settings.routed;
+        self.deliveries.retain(|Delivery { host, packet, .. }| {
+            let hops = routed.as_ref().map_or(0, |hops| hops(packet.src, *host));
+            leave(&mut yard, packet, hops)
+        });
+        // Those of one host go together, each host's in their order.
+        self.deliveries.sort_by_key(|delivery| delivery.host);
+        for one in self.deliveries.chunk_by(|a, b| a.host == b.host) {
+            for some in one.chunks(BATCH) {
+                let bytes = |delivery: &Delivery| yard.frame(&delivery.packet);
+                let frames: Vec<_> = some.iter().map(|one| [IoSlice::new(bytes(one))]).collect();
+                self.wires.send(one[0].host, &frames);
+                let sent = now();
+                some.iter().for_each(|delivery| self.lag.note(pace.moment(delivery.at), sent));
+            }
         }
-        drop(yard);
-        self.deliveries = deliveries;
-    }
-
-    /// Waits for a frame or the next event.
-    fn wait(&mut self, pace: &Pace, progress: &Progress, now: Instant) -> Result<(), LiveError> {
-        let due = pace.moment(self.run.next()).saturating_duration_since(now);
-        let wait =
-            if self.run.next() == Time::NEVER { LONGEST_WAIT } else { due.min(LONGEST_WAIT) };
-        if wait.is_zero() {
-            return Ok(());
-        }
-        match self.incoming.recv_timeout(wait) {
-            Ok(frame) => self.inject(pace.emulated(frame.at), &frame, progress),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(()),
-        }
+        self.deliveries.clear();
     }
 
     fn status(&self) -> Status {
@@ -243,8 +249,8 @@ impl<E: Endpoint, P: Program> Session<E, P> {
             now: self.done,
             counts: self.yard.lock().counts.clone(),
             lag: self.lag.figures(),
-            lost_in: self.lost_in.load(Ordering::Relaxed),
-            lost_out: self.lost_out,
+            lost_in: self.wires.lost_in,
+            lost_out: self.wires.lost_out,
         }
     }
 }
@@ -287,14 +293,9 @@ fn inject<E: Endpoint, P: Program>(
     }
 }
 
-/// The bytes of a packet that has arrived, as the fabric changed them; `None` if it would not have arrived.
-fn leave<'a>(
-    yard: &'a mut crate::yard::Yard,
-    packet: &fabric::packet::Packet,
-    hops: u8,
-) -> Option<&'a [u8]> {
-    use fabric::packet::flags;
-    let (kind, bytes) = yard.bytes(packet)?;
+/// Changes the bytes of a packet that has arrived as the fabric changed it; false if it would not have arrived.
+fn leave(yard: &mut Yard, packet: &Packet, hops: u8) -> bool {
+    let Some((kind, bytes)) = yard.bytes(packet) else { return false };
     let refused = rewrite(bytes, kind, packet, hops).err();
     let counts = &mut yard.counts;
     match refused {
@@ -306,10 +307,13 @@ fn leave<'a>(
             counts.trimmed += u64::from(packet.has(flags::TRIMMED));
         }
     }
-    if refused.is_some() {
-        return None;
-    }
-    yard.bytes(packet).map(|(_, bytes)| &bytes[..])
+    refused.is_none()
+}
+
+/// Has the system wake this thread when it asked for it, not up to 50 us later.
+fn precise_waits() {
+    // Where that is not possible, the lag tells.
+    let _ = nix::sys::prctl::set_timerslack(1);
 }
 
 /// Runs a journal again, without a clock or an interface: the digest it gave then, and the record now.

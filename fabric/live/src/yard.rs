@@ -180,6 +180,11 @@ impl Yard {
         }
     }
 
+    /// The bytes of a packet whose frame is there, as [`Yard::bytes`] has just found.
+    pub(crate) fn frame(&self, packet: &Packet) -> &[u8] {
+        self.slots[packet.body[0] as usize % FRAMES].as_ref().map_or(&[], |slot| &slot.bytes)
+    }
+
     /// What has reached attached hosts since this was last asked; `into` is filled and was empty.
     pub fn collect(&mut self, into: &mut Vec<Delivery>) {
         std::mem::swap(into, &mut self.delivered);
