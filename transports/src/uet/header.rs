@@ -190,6 +190,11 @@ impl NackCode {
         NackCode::RcvrInferLoss,
     ];
 
+    /// The one with this code on the wire.
+    pub fn of(code: u8) -> Option<NackCode> {
+        NackCode::ALL.into_iter().find(|known| known.code() == code)
+    }
+
     /// The code on the wire; 0 for none.
     pub const fn code(self) -> u8 {
         match self {
@@ -341,6 +346,15 @@ pub enum ControlType {
     CreditReq = 8,
 }
 
+impl ControlType {
+    /// The one of this number, on the wire and in the model.
+    pub fn of(number: u8) -> Option<ControlType> {
+        use ControlType::{ClearCmd, ClearReq, CloseCmd, CloseReq, Credit, CreditReq, Probe};
+        let all = [ClearCmd, ClearReq, CloseCmd, CloseReq, Probe, Credit, CreditReq];
+        all.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
 /// Fields of a control packet (CP). The PSN is in the packet itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Control {
@@ -361,19 +375,14 @@ impl Control {
     }
 
     /// Reads the fields.
+    ///
+    /// # Panics
+    /// If none were packed.
     pub fn unpack(packet: &Packet) -> Control {
         let (spdcid, dpdcid) = split(packet.body[0]);
         let (kind, payload) = split(packet.body[1]);
-        let kind = match kind {
-            2 => ControlType::ClearCmd,
-            3 => ControlType::ClearReq,
-            4 => ControlType::CloseCmd,
-            5 => ControlType::CloseReq,
-            6 => ControlType::Probe,
-            7 => ControlType::Credit,
-            8 => ControlType::CreditReq,
-            other => panic!("control packet of type {other} was never packed"),
-        };
+        let kind = u8::try_from(kind).ok().and_then(ControlType::of);
+        let kind = kind.expect("a control packet has the type that was packed");
         Control { kind, spdcid, dpdcid, payload }
     }
 }

@@ -8,7 +8,7 @@
 //! - [`pds`], [`ses`], [`tss`]: Ultra Ethernet; [`roce`]: RoCEv2; `tcp`: TCP; [`link`]: pauses, ordered sets
 //! - [`crc`]: UET's CRC and RoCE's ICRC
 //! - [`outer`]: Ethernet, IPv4 and UDP, which are smoltcp's
-//! - [`compose`]: a model packet as a frame; [`decode`]: a frame as text
+//! - [`compose`]: a model packet as a frame; [`receive`]: a datagram as a model packet; [`decode`]: a frame as text
 
 pub mod compose;
 pub mod crc;
@@ -17,6 +17,7 @@ pub mod layout;
 pub mod link;
 pub mod outer;
 pub mod pds;
+pub mod receive;
 pub mod roce;
 pub mod ses;
 mod tcp;

@@ -12,15 +12,17 @@ use crate::common::pair::{Bench, Fate};
 use crate::roce::Roce;
 use crate::roce::config::{Congestion, MarkReport, Operation as RoceOperation, Preset, RoceConfig};
 use crate::roce::congestion::hpcc::HpccOptions;
+use crate::roce::header::Header;
 use crate::tcp::Tcp;
 use crate::tcp::config::TcpConfig;
 use crate::uet::Uet;
 use crate::uet::config::{Delivery, LossInference, Operation, UetConfig};
-use crate::uet::header::UNKNOWN;
+use crate::uet::header::{Ack, Control, Data, NackCode, UNKNOWN};
 use crate::uet::nscc::Nscc;
 use crate::wire::compose::Protocol;
 use crate::wire::decode::describe;
-use crate::wire::outer::FCS;
+use crate::wire::outer::{ETHERNET, FCS, IPV4, OUTER, UDP};
+use crate::wire::receive::{self, Datagram};
 
 const RATE: Rate = Rate::from_gbps(400);
 const DELAY: Span = Span::from_micros(6);
@@ -329,5 +331,132 @@ proptest! {
         }
         frame.truncate(cut);
         let _ = describe(&frame);
+    }
+}
+
+/// A frame as the datagram that a socket would give.
+fn datagram<'a>(frame: &'a [u8], packet: &Packet) -> Datagram<'a> {
+    let field = |place: usize| usize::from(u16::from_be_bytes([frame[place], frame[place + 1]]));
+    let (ip, udp) = (field(ETHERNET + 2), field(ETHERNET + IPV4 + 4));
+    Datagram {
+        src: packet.src,
+        dst: packet.dst,
+        entropy: field(ETHERNET + IPV4) as u16,
+        tos: frame[ETHERNET + 1],
+        length: udp - UDP,
+        bytes: &frame[OUTER..ETHERNET + ip],
+    }
+}
+
+/// What one endpoint sends is what the other's transport would have been given by the model, but for what is not on the wire.
+#[test]
+fn uet_datagrams_are_the_packets_that_were_sent() {
+    let base = UetConfig::new(RATE, DELAY * 2, true);
+    let rccc = Some(base.default_rccc());
+    let mut seen = std::collections::BTreeMap::new();
+    for (delivery, operation) in
+        [(Delivery::Rud, Operation::TaggedSend), (Delivery::Rod, Operation::Write)]
+    {
+        let pdc_idle = Some(Span::from_micros(50));
+        let inference = LossInference::Sleek;
+        let config = UetConfig { delivery, operation, rccc, inference, pdc_idle, ..base.clone() };
+        let (config, sizes) = (Arc::new(config.clone()), sizes(&config));
+        let protocol = Protocol::Uet(Arc::clone(&config));
+        let packets = uet_packets(&config, &sizes);
+        let data = packets.iter().filter(|packet| packet.kind == Kind::Data);
+        let trimmed = data.map(|packet| {
+            let flags = packet.flags | flags::TRIMMED | flags::LAST_HOP;
+            Packet { flags, bytes: 64, ..*packet }
+        });
+        for sent in trimmed.chain(packets.iter().copied()) {
+            let frame = protocol.frame(&sent).expect("a frame");
+            let (got, payload) = receive::uet(&datagram(&frame, &sent)).unwrap();
+            let outer = |packet: &Packet| {
+                (packet.src, packet.dst, packet.entropy, packet.kind, packet.class)
+            };
+            assert_eq!(outer(&got), outer(&sent));
+            // SES goes with the payload, and with it the end of the message.
+            let lost = if sent.has(flags::TRIMMED) { flags::END_OF_MESSAGE } else { 0 };
+            assert_eq!((got.psn, got.flags), (sent.psn, sent.flags & !lost), "{sent:?}");
+            *seen.entry((got.kind as u8, got.has(flags::TRIMMED))).or_insert(0) += 1;
+            match sent.kind {
+                Kind::Data if sent.has(flags::TRIMMED) => {
+                    let (got, sent) = (Data::unpack(&got), Data::unpack(&sent));
+                    assert_eq!(
+                        (got.spdcid, got.dpdcid, got.clear),
+                        (sent.spdcid, sent.dpdcid, sent.clear)
+                    );
+                }
+                Kind::Data => {
+                    let data = Data::unpack(&sent);
+                    let start_psn = if data.dpdcid == UNKNOWN { data.start_psn } else { sent.psn };
+                    assert_eq!(Data::unpack(&got), Data { start_psn, ..data });
+                    assert_eq!(payload.len(), usize::from(data.payload));
+                }
+                Kind::Ack | Kind::Nack => {
+                    let ack = Ack::unpack(&sent);
+                    let rcvd_bytes = match sent.kind {
+                        Kind::Ack => ack.rcvd_bytes.next_multiple_of(256),
+                        _ => 0,
+                    };
+                    let expected = match ack.code {
+                        NackCode::None => Ack { rcvd_bytes, ..ack },
+                        // A NACK has no room for the context's state.
+                        code => Ack {
+                            code,
+                            dpdcid: ack.dpdcid,
+                            marked: ack.marked,
+                            retransmitted: ack.retransmitted,
+                            ..Ack::to(&got, ack.spdcid)
+                        },
+                    };
+                    assert_eq!(Ack::unpack(&got), expected);
+                }
+                _ => assert_eq!(Control::unpack(&got), Control::unpack(&sent)),
+            }
+        }
+    }
+    assert_eq!(seen.len(), 5, "data, trimmed data, ACK, NACK and CP: {seen:?}");
+}
+
+/// The same of RoCE; its receiver gets the payload, and messages by their first packet.
+#[test]
+fn roce_datagrams_are_the_packets_that_were_sent() {
+    let config = Arc::new(RoceConfig::new(RATE, Preset::Paper, None));
+    let protocol = Protocol::Roce(Arc::clone(&config));
+    for sent in roce_packets(&config) {
+        let frame = protocol.frame(&sent).expect("a frame");
+        let got = receive::roce(&datagram(&frame, &sent)).unwrap();
+        assert_eq!((got.packet.kind, got.first), (sent.kind, Header::unpack(&sent).first));
+        if sent.kind != Kind::Cnp {
+            assert_eq!(got.packet.psn, sent.psn);
+        }
+        if sent.kind == Kind::Data {
+            let header = Header::unpack(&sent);
+            assert_eq!(got.payload.len(), header.detail as usize);
+            let message = header.first.then_some((header.number, header.length as u32));
+            assert_eq!(got.message, message);
+            // The model asks for no acknowledgement by a flag, and RoCE does not say that it sends again.
+            let known = !(flags::ACK_REQUEST | flags::RETRANSMITTED);
+            assert_eq!(got.packet.flags & known, sent.flags & known);
+        }
+    }
+}
+
+proptest! {
+    /// Whatever comes from outside is received or refused.
+    #[test]
+    fn any_datagram_is_received_or_refused(
+        bytes in prop::collection::vec(any::<u8>(), 0..120), more in 0..5_000usize, kind in 0..15u8, tos: u8,
+    ) {
+        let mut bytes = bytes;
+        if let Some(first) = bytes.first_mut() {
+            *first = kind << 3 | *first & 7;
+        }
+        let (src, dst) = (HostId(0), HostId(1));
+        let length = bytes.len() + if tos & 4 != 0 { more } else { 0 };
+        let datagram = Datagram { src, dst, entropy: 1, tos, length, bytes: &bytes };
+        let _ = receive::uet(&datagram);
+        let _ = receive::roce(&datagram);
     }
 }
