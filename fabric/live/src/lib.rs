@@ -11,10 +11,12 @@
 //! - [`pace`]: emulated time against the clock, and the lag; [`session`]: the loop that runs both
 //! - [`wire`]: raw sockets; [`space`]: network namespaces and interfaces, made and removed
 //! - [`journal`]: what was injected and when, to be replayed
+//! - [`endpoint`]: UET and RoCE over real sockets
 //!
 //! Times within are emulated ones; only [`pace`] and [`session`] know the clock.
 
 pub mod directory;
+pub mod endpoint;
 pub mod error;
 pub mod frame;
 pub mod gate;

@@ -376,7 +376,8 @@ impl Receiver {
         });
         let begun = known.is_none().then(|| part(now));
         let arriving = &mut self.arriving[place];
-        arriving.left -= u64::from(data.payload);
+        // A peer on a real network may contradict itself.
+        arriving.left = arriving.left.saturating_sub(u64::from(data.payload));
         if arriving.left > 0 {
             return (begun, None);
         }

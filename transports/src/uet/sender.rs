@@ -157,8 +157,9 @@ impl Sender {
     #[inline]
     pub(super) fn is_answered_by(&self, ack: &Ack) -> bool {
         let named = self.dpdcid & RETURN == 0;
-        let within =
-            ack.rudi || ack.cack.wrapping_sub(self.start) <= self.close_psn() + 1 - self.start;
+        // The command to close has a PSN of its own.
+        let sent = self.close_psn() + u32::from(self.state == State::AckWait);
+        let within = ack.rudi || ack.cack.wrapping_sub(self.start) <= sent - self.start;
         within && (!named || ack.dpdcid == self.dpdcid || self.delivery == Delivery::Rudi)
     }
 

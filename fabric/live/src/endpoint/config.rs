@@ -1,0 +1,137 @@
+//! Which transport an endpoint runs, and its options for a path of software.
+
+use std::sync::Arc;
+
+use fabric::ids::HostId;
+use fabric::units::{Rate, Span};
+use transports::AnyEndpoint;
+use transports::roce::Roce;
+use transports::roce::config::{MarkReport, Preset, RoceConfig, Timeout};
+use transports::uet::Uet;
+use transports::uet::config::{LossInference, Operation, UetConfig};
+use transports::wire::outer::{FCS, OUTER};
+
+/// Ethernet header and frame check sequence, which an MTU does not count.
+const FRAME: u16 = 18;
+/// Room for the IPv4 and UDP headers in an MTU.
+const DATAGRAM: u16 = (OUTER + FCS) as u16 - FRAME;
+/// Most payload of a packet.
+const LARGEST: u16 = 4_096;
+/// Smallest MTU: room for RoCE's least path MTU of 256 bytes.
+pub const LEAST_MTU: u16 = 384;
+/// The first UDP source port of packets; entropy values count from it.
+pub const FIRST_PORT: u16 = 49_152;
+
+/// A transport's protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Ultra Ethernet: reliable, unordered, sprayed; NSCC, and receiver credit if asked for.
+    Uet,
+    /// RoCEv2: reliable connection, go-back-N, DCQCN with congestion notification packets.
+    Roce,
+}
+
+/// Options of an endpoint.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Options {
+    /// Protocol.
+    pub kind: Kind,
+    /// Rate of the NIC: no more is sent.
+    pub rate: Rate,
+    /// The longest unloaded round trip, software included.
+    pub base_rtt: Span,
+    /// Bytes of an IP packet at most, at least [`LEAST_MTU`].
+    pub mtu: u16,
+    /// UET: whether switches trim. If not, losses are inferred from overtaking packets.
+    pub trimming: bool,
+    /// UET: entropy values, and UDP source ports, a power of two.
+    pub entropy_values: u16,
+    /// UET: receiver credit (RCCC) beside NSCC.
+    pub rccc: bool,
+    /// Seed of start PSNs and of the choice of entropy values.
+    pub seed: u64,
+}
+
+impl Options {
+    /// UET's configuration: the specification's defaults for this rate and round trip. Messages are tagged sends, whose tag is on
+    /// the wire; contexts live as long as the endpoint.
+    pub(super) fn uet(&self) -> UetConfig {
+        let spec = UetConfig::new(self.rate, self.base_rtt, self.trimming);
+        let payload = (self.mtu - (spec.header - FRAME)).min(LARGEST) & !63;
+        UetConfig {
+            payload,
+            operation: Operation::TaggedSend,
+            entropy_values: self.entropy_values,
+            rccc: self.rccc.then(|| spec.default_rccc()),
+            // Loss beside trimming has to be found as well, before its timeout.
+            inference: LossInference::Sleek,
+            // A peer may be started much later than this endpoint.
+            max_timeouts: None,
+            ..spec
+        }
+    }
+
+    /// RoCE's configuration: DCQCN as published, which reports marks by CNPs. Timeouts are of the path's round trip.
+    pub(super) fn roce(&self) -> RoceConfig {
+        let preset = RoceConfig::new(self.rate, Preset::Paper, None);
+        let room = self.mtu - DATAGRAM - (preset.header - FRAME - DATAGRAM) - preset.first_header;
+        // A path MTU is a power of two (InfiniBand: 256 to 4,096).
+        let payload = (1 << room.ilog2()).min(LARGEST);
+        let bdp = self.rate.bytes_in(self.base_rtt).max(4 * u64::from(payload));
+        RoceConfig {
+            payload,
+            window: Some(bdp),
+            window_follows_rate: false,
+            mark_report: MarkReport::Cnp { interval: Span::from_micros(50) },
+            timeout: Some(Timeout { after: self.base_rtt * 4, few: None, retries: None }),
+            ..preset
+        }
+    }
+
+    /// The transport of a rank.
+    pub(super) fn endpoint(&self, rank: HostId) -> AnyEndpoint {
+        match self.kind {
+            Kind::Uet => AnyEndpoint::UetNscc(Uet::new(rank, Arc::new(self.uet()), self.seed)),
+            Kind::Roce => AnyEndpoint::Roce(Roce::new(rank, Arc::new(self.roce()), self.seed)),
+        }
+    }
+
+    /// UDP port that packets go to.
+    pub fn port(&self) -> u16 {
+        match self.kind {
+            Kind::Uet => transports::wire::outer::UET_PORT,
+            Kind::Roce => transports::wire::outer::ROCE_PORT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(mtu: u16) -> Options {
+        Options {
+            kind: Kind::Uet,
+            rate: Rate::from_gbps(1),
+            base_rtt: Span::from_millis(2),
+            mtu,
+            trimming: true,
+            entropy_values: 64,
+            rccc: false,
+            seed: 1,
+        }
+    }
+
+    /// Full packets of both transports fit into the MTU, and into no MTU that is much smaller.
+    #[test]
+    fn packets_fit_into_the_mtu() {
+        for mtu in [LEAST_MTU, 1_500, 4_200, 9_000] {
+            let (uet, roce) = (options(mtu).uet(), options(mtu).roce());
+            let full = uet.payload + uet.header - FRAME;
+            assert!(full <= mtu && (full + 64 > mtu || uet.payload == LARGEST), "{mtu}: {full}");
+            let full = roce.frame(u64::from(roce.payload), true, false) - FRAME;
+            assert!(full <= mtu && roce.payload.is_power_of_two(), "{mtu}: {full}");
+            assert!(roce.payload >= 256);
+        }
+    }
+}
