@@ -7,7 +7,7 @@
 //! - [`prepare`]: a variant to graph, behaviour, programs, faults; [`execute`]: all runs of a scenario,
 //!   `play`: one of them; [`sweep`](mod@sweep): many scenarios side by side; [`checkpoint`]: their state, to go on after a stop
 //! - [`topology`](mod@topology): fabrics described and exported; [`validate`](mod@validate): the fidelity table; [`bench`](mod@bench): the engine's speed
-//! - [`live`](mod@live): real hosts on the fabric
+//! - [`live`](mod@live): real hosts on the fabric; [`endpoint`](mod@endpoint): transports over real sockets
 //! - [`convert`](mod@convert): workloads in other forms; [`forecast`]: memory, before a run
 //! - [`catalogue`], [`list`](mod@list): what there is to choose from; [`new`](mod@new): a scenario to begin with; [`scenario_schema`], [`shell`]:
 //!   for editors and shells
@@ -25,6 +25,7 @@ pub mod checkpoint;
 pub mod compare;
 pub mod convert;
 pub mod csv_file;
+pub mod endpoint;
 pub mod error;
 pub mod execute;
 pub mod explain;
@@ -74,6 +75,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Compare(arguments)) => compare::compare(&arguments),
         Some(Command::Check(arguments)) => check::check(&arguments),
         Some(Command::Live(arguments)) => live::live(&arguments),
+        Some(Command::Endpoint(arguments)) => endpoint::endpoint(&arguments),
         Some(Command::Topology(arguments)) => topology::topology(&arguments),
         Some(Command::Validate(arguments)) => validate::validate(&arguments),
         Some(Command::Convert(arguments)) => convert::convert(&arguments),

@@ -95,6 +95,16 @@ pub fn remove_leftovers() -> Vec<String> {
     removed
 }
 
+/// The hosts of a session that is running, in their order; `None` if there is no such session.
+pub fn hosts(session: &str) -> Option<Vec<HostId>> {
+    let text = fs::read_to_string(Path::new(STATE).join(format!("{session}.session"))).ok()?;
+    let mut lines = text.lines();
+    lines.next()?.parse().ok().filter(|process| is_alive(*process))?;
+    let mut hosts: Vec<HostId> = lines.filter_map(|line| line.parse().ok()).map(HostId).collect();
+    hosts.sort_unstable();
+    Some(hosts)
+}
+
 /// Removes namespaces and interfaces of a session; what is not there is gone already.
 fn remove(session: &str, hosts: &[HostId]) {
     for host in hosts {

@@ -114,12 +114,13 @@ impl<C: CongestionControl> Uet<C> {
 
     /// With nothing outstanding on any of its contexts, nothing of a congestion control context is in
     /// flight. One that ends before its last acknowledgement (the return direction of a PDC that is closed)
-    /// leaves bytes that are reported with others, or not at all.
+    /// leaves bytes that are reported with others, or not at all. Targets report in 256s, rounded up (`uet-wire.md` §2.5): what
+    /// they have reported too much is taken off the next.
     fn settle(&mut self, ccc: u32) {
         let context = &mut self.cccs[ccc as usize];
         let outstanding = |member: &u32| self.senders[*member as usize].has_outstanding();
         if !context.members.iter().any(outstanding) {
-            context.in_flight = 0;
+            context.in_flight = context.in_flight.min(0);
         }
         self.kick_all(ccc);
     }

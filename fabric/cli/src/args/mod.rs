@@ -1,8 +1,9 @@
 //! The command line.
 //!
 //! - `run`: of `ultraloom run`; `experiments`: of what surrounds runs; `tools`: of fabrics, workloads, fidelity and speed;
-//!   `help`: of lists, schemas and shells
+//!   `endpoint`: of transports over real sockets; `help`: of lists, schemas and shells
 
+mod endpoint;
 mod experiments;
 mod help;
 mod run;
@@ -10,6 +11,7 @@ mod tools;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use endpoint::{Endpoint, EndpointJob, Transport};
 pub use experiments::{Allowed, Check, Compare, Explain, Explained, Plot, Report, Sweep, Timeline};
 pub use help::{Completions, List, Listed, Man, New, Schema};
 pub use run::Run;
@@ -47,6 +49,8 @@ pub enum Command {
     Check(Check),
     /// Attach real hosts to a scenario's fabric, in wall-clock time: namespaces or interfaces.
     Live(Live),
+    /// Run UET or RoCE over UDP sockets between real hosts: send, receive, ping-pong, all-reduce.
+    Endpoint(Endpoint),
     /// Describe a scenario's fabric: switches, links, bisection, routes, memory; export it.
     Topology(Topology),
     /// Write a workload in another form: flows as .cm, ns-3 flow file or table; traces and generated programs as GOAL or table.

@@ -12,5 +12,8 @@
 
 pub mod config;
 pub mod host;
+pub mod jobs;
+pub mod node;
 mod roce;
+pub mod sockets;
 mod uet;
