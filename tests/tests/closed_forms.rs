@@ -1,5 +1,7 @@
 //! Runs whose outcome can be written down.
 
+use std::sync::Mutex;
+
 use results::summary::RunSummary;
 use ultraloom_tests::{cases, figures, run_file};
 
@@ -114,27 +116,37 @@ fn digests(summary: &RunSummary) -> Vec<String> {
 #[test]
 fn every_scenario_that_ships_runs_to_its_last_flow() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/scenarios");
-    let mut count = 0;
-    for entry in std::fs::read_dir(folder).expect("scenarios") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_none_or(|extension| extension != "toml") {
-            continue;
+    let paths =
+        std::fs::read_dir(folder).expect("scenarios").map(|entry| entry.expect("an entry").path());
+    let is_run = |path: &std::path::PathBuf| {
+        path.extension().is_some_and(|extension| extension == "toml")
+            && !path.ends_with("pfc-deadlock.toml")
+    };
+    let paths = Mutex::new(paths.filter(is_run).collect::<Vec<_>>());
+    assert!(paths.lock().expect("no panic").len() >= 36);
+    let next = || paths.lock().expect("no panic").pop();
+    // Each run has one thread; two are side by side.
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(path) = next() {
+                    runs_to_its_last_flow(&path);
+                }
+            });
         }
-        if path.ends_with("pfc-deadlock.toml") {
-            continue;
-        }
-        let outcome = run_file(&path);
-        assert!(outcome.summary.claims.iter().all(|claim| claim.holds), "{}", path.display());
-        assert_eq!(digests(&outcome.summary), stored_digests(&path), "{}", path.display());
-        assert_eq!(outcome.unfinished, Vec::<String>::new(), "{}", path.display());
-        for variant in &outcome.summary.variants {
-            let lossless = variant.name.starts_with("roce") && !path.ends_with("switch-down.toml");
-            assert!(!lossless || variant.figures.packets.dropped == 0, "{}", variant.name);
-            assert_eq!(variant.figures.completed, variant.figures.flows);
-        }
-        count += 1;
+    });
+}
+
+fn runs_to_its_last_flow(path: &std::path::Path) {
+    let outcome = run_file(path);
+    assert!(outcome.summary.claims.iter().all(|claim| claim.holds), "{}", path.display());
+    assert_eq!(digests(&outcome.summary), stored_digests(path), "{}", path.display());
+    assert_eq!(outcome.unfinished, Vec::<String>::new(), "{}", path.display());
+    for variant in &outcome.summary.variants {
+        let lossless = variant.name.starts_with("roce") && !path.ends_with("switch-down.toml");
+        assert!(!lossless || variant.figures.packets.dropped == 0, "{}", variant.name);
+        assert_eq!(variant.figures.completed, variant.figures.flows);
     }
-    assert!(count >= 6);
 }
 
 /// The digests that the page of figures names are those that are stored, and runs are held to those.

@@ -232,3 +232,36 @@ fn several_processes_need_mpi() {
     assert_eq!(started("1", &["run"]), "");
     assert!(started("0", &["bench"]).contains("only `run`"));
 }
+
+/// Endpoints say which option is wrong, and what it may be.
+#[test]
+fn impossible_endpoints_are_refused() {
+    let place = Place::new("endpoints");
+    let two = ["--peers", "10.0.0.1,10.0.0.2"];
+    let at = |rank: &'static str| [&two[..], &["--rank", rank]].concat();
+    for (arguments, expected) in [
+        (
+            vec!["all-reduce", "--peers", "10.0.0.1"],
+            "--peers names 1 endpoints, and a job has 2 to 256",
+        ),
+        ([&["all-reduce"], &two[..]].concat(), "--rank is missing"),
+        ([vec!["all-reduce"], at("2")].concat(), "--rank is 2, and ranks are 0 to 1"),
+        ([vec!["send", "--to", "0"], at("0")].concat(), "--to is this endpoint's own rank"),
+        ([vec!["receive", "--from", "7"], at("0")].concat(), "--from is 7, and ranks are 0 to 1"),
+        ([vec!["all-reduce", "--bytes", "4 B"], at("0")].concat(), "--bytes is 4, and may be 8 to"),
+        (
+            [vec!["ping-pong", "--entropy-values", "48"], at("0")].concat(),
+            "--entropy-values is 48, and has to be a power of two",
+        ),
+        ([vec!["send", "--to", "1", "--file", "none"], at("0")].concat(), "none: No such file"),
+        // No interface of this machine has an address of documentation (RFC 5737).
+        (
+            vec!["ping-pong", "--peers", "192.0.2.1,192.0.2.2", "--rank", "0"],
+            "cannot use 192.0.2.1: Cannot assign requested address",
+        ),
+        (vec!["all-reduce", "--session", "nobody"], "no session `nobody`"),
+    ] {
+        let text = place.refused(&[vec!["endpoint"], arguments.clone()].concat());
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+    }
+}

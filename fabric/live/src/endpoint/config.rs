@@ -19,6 +19,9 @@ const DATAGRAM: u16 = (OUTER + FCS) as u16 - FRAME;
 const LARGEST: u16 = 4_096;
 /// Smallest MTU: room for RoCE's least path MTU of 256 bytes.
 pub const LEAST_MTU: u16 = 384;
+/// RoCE's local ACK timeout: 4.096 us · 2^14, as is usual on large networks. Losses are told by NAKs; it is for the last packets of a
+/// message, and a shorter one makes a path that is late for a moment worse.
+const TIMEOUT: Span = Span(4_096_000 << 14);
 /// The first UDP source port of packets; entropy values count from it.
 pub const FIRST_PORT: u16 = 49_152;
 
@@ -71,7 +74,7 @@ impl Options {
         }
     }
 
-    /// RoCE's configuration: DCQCN as published, which reports marks by CNPs. Timeouts are of the path's round trip.
+    /// RoCE's configuration: DCQCN as published, which reports marks by CNPs. A NIC never gives up.
     pub(super) fn roce(&self) -> RoceConfig {
         let preset = RoceConfig::new(self.rate, Preset::Paper, None);
         let room = self.mtu - DATAGRAM - (preset.header - FRAME - DATAGRAM) - preset.first_header;
@@ -83,7 +86,11 @@ impl Options {
             window: Some(bdp),
             window_follows_rate: false,
             mark_report: MarkReport::Cnp { interval: Span::from_micros(50) },
-            timeout: Some(Timeout { after: self.base_rtt * 4, few: None, retries: None }),
+            timeout: Some(Timeout {
+                after: TIMEOUT.max(self.base_rtt * 4),
+                few: None,
+                retries: None,
+            }),
             ..preset
         }
     }

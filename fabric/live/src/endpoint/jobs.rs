@@ -123,9 +123,9 @@ pub struct Report {
     pub gbps: f64,
     /// Whether everything that arrived was right: sums, bytes, checksums, each message once.
     pub right: bool,
-    /// Messages sent and acknowledged.
+    /// Messages of the job that were sent and acknowledged.
     pub messages_sent: u64,
-    /// Messages received.
+    /// Messages of the job that were received.
     pub messages_received: u64,
     /// Messages whose checksum was wrong.
     pub messages_damaged: u64,
@@ -204,7 +204,6 @@ impl Worker<'_> {
         self.barrier().await?;
         // Until all were there, packets were lost that had nobody to receive them.
         let (before, start) = (self.node.host.counters, self.node.now());
-        let (sent, received) = (self.sent, self.received);
         let mut result = Outcome::default();
         let count = match job {
             Job::Transfer { from, to, bytes } => {
@@ -224,7 +223,6 @@ impl Worker<'_> {
         };
         self.flush().await?;
         let seconds = self.node.now().since(start).0 as f64 / 1e12 / f64::from(count.max(1));
-        let (sent, received) = (self.sent - sent, self.received - received);
         self.barrier().await?;
         let host = &self.node.host;
         Ok(Report {
@@ -234,8 +232,8 @@ impl Worker<'_> {
             seconds,
             gbps: result.bytes as f64 * 8.0 / 1e9 / seconds,
             right: !result.wrong && self.damaged == 0 && host.oddities.messages_twice == 0,
-            messages_sent: sent,
-            messages_received: received,
+            messages_sent: self.sent,
+            messages_received: self.received,
             messages_damaged: self.damaged,
             checksum: result.checksum,
             round_trips: result.round_trips,
@@ -259,12 +257,12 @@ impl Worker<'_> {
         let event = self.node.event(self.deadline).await;
         match event.map_err(|error| JobError::Socket { address, error })? {
             None => return Ok(false),
-            Some(Event::Sent { .. }) => self.sent += 1,
+            Some(Event::Sent { id }) => self.sent += u64::from(id < BARRIER),
             Some(Event::Failed { id }) => {
                 return Err(JobError::GivenUp { rank: self.rank.0, id });
             }
             Some(Event::Received { src, id, mut bytes }) => {
-                self.received += 1;
+                self.received += u64::from(id < BARRIER);
                 let end = bytes.len().saturating_sub(CHECKSUM);
                 let told = bytes.split_off(end);
                 let right = told == crc32fast::hash(&bytes).to_le_bytes();
