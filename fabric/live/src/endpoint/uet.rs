@@ -49,13 +49,12 @@ impl Codec {
     pub(super) fn take<'a>(&mut self, datagram: &Datagram<'a>) -> Result<Taken<'a>, WireError> {
         let (mut packet, payload) = receive::uet(datagram)?;
         let (received, asked) = &mut self.peers[packet.src.index()];
-        let mut placed = None;
         match packet.kind {
             Kind::Data => {
                 let data = Data::unpack(&packet);
                 let credit_target = widen(asked, data.credit_target) as u32;
                 packet.body = Data { credit_target, ..data }.pack();
-                placed = (!packet.has(flags::TRIMMED)).then(|| Placed {
+                let placed = (!packet.has(flags::TRIMMED)).then(|| Placed {
                     message: data.message,
                     offset: u64::from(data.offset),
                     length: payload.len(),
@@ -70,7 +69,7 @@ impl Codec {
             }
             _ => {}
         }
-        Ok(Taken { packet, placed: placed.take(), payload, bytes: 0 })
+        Ok(Taken { packet, placed: None, payload, bytes: 0 })
     }
 
     /// Most ranks: congestion control contexts have 8 bits on the wire.
