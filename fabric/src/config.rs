@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Class, HostId, NodeId};
 use crate::link::{CreditConfig, LinkConfig};
 use crate::shape::Paths;
-use crate::units::{Rate, Ratio, Span};
+use crate::units::{Rate, Ratio, Span, Time};
 
 /// Explicit congestion notification of one queue.
 ///
@@ -144,6 +144,16 @@ pub struct Routing {
     pub pins: Vec<Pin>,
     /// Which ways packets take, in graphs with a shape.
     pub paths: Paths,
+}
+
+impl Routing {
+    /// How long after a change of a link at `at` switches know of it; `None`: never.
+    pub(crate) fn known_after(&self, at: Time) -> Option<Span> {
+        match at {
+            Time::ZERO if self.known_at_start => Some(Span::ZERO),
+            _ => self.convergence,
+        }
+    }
 }
 
 /// A switch sends packets that come from a given neighbour for a given host to a given neighbour.

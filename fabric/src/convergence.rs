@@ -1,7 +1,7 @@
 //! When switches route around what failed.
 //!
-//! All faults are known beforehand, so the moments at which routing has converged are, too: a delay after
-//! every change of a link, all switches route by what was alive at the change. Nothing is exchanged in
+//! A delay after every change of a link, all switches route by what was alive at the change; where all faults are known
+//! beforehand, so are those moments. Nothing is exchanged in
 //! the simulation; a switch's routes change like a link does, at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,26 +31,58 @@ pub(crate) fn route_changes(
     if !changes.iter().any(|fault| fault.change == Change::Down) {
         return plan;
     }
-    let planner = Planner::new(graph);
-    // A flapping link dies many times in the same way.
-    let mut known: BTreeMap<BTreeSet<LinkId>, Detours> = BTreeMap::new();
-    let mut down: BTreeSet<(LinkId, bool)> = BTreeSet::new();
-    let mut present = Detours::new();
+    let mut routes = Routes::new(graph);
     for moment in changes.chunk_by(|a, b| a.at == b.at) {
-        moment.iter().filter(|fault| planner.matters(fault.link)).for_each(|f| note(f, &mut down));
-        let dead: BTreeSet<LinkId> = down.iter().map(|(link, _)| *link).collect();
-        let next = known.entry(dead).or_insert_with_key(|dead| planner.detours(dead));
-        let Some(delay) = delay(moment[0].at) else { continue };
-        let at = Time(moment[0].at.0.saturating_add(delay.0));
-        let nodes: BTreeSet<NodeId> = present.keys().chain(next.keys()).copied().collect();
-        for node in nodes {
-            if present.get(&node) != next.get(&node) {
-                plan.entry(node).or_insert_with(Vec::new).push((at, next.get(&node).cloned()));
-            }
+        for (at, node, detour) in routes.change(moment, delay(moment[0].at)) {
+            plan.entry(node).or_insert_with(Vec::new).push((at, detour));
         }
-        present.clone_from(next);
     }
     plan
+}
+
+/// Most sets of dead links whose detours are kept.
+const KNOWN: usize = 64;
+
+/// What switches know of dead links, or will once what has changed is known.
+pub(crate) struct Routes<'a> {
+    planner: Planner<'a>,
+    /// A flapping link dies many times in the same way.
+    known: BTreeMap<BTreeSet<LinkId>, Detours>,
+    down: BTreeSet<(LinkId, bool)>,
+    present: Detours,
+}
+
+impl<'a> Routes<'a> {
+    /// All follow their rules.
+    pub(crate) fn new(graph: &'a Graph) -> Routes<'a> {
+        let (known, down, present) = (BTreeMap::new(), BTreeSet::new(), Detours::new());
+        Routes { planner: Planner::new(graph), known, down, present }
+    }
+
+    /// Changes of one moment, which are known after `delay`, or never: the switches whose routes change, when, and to what.
+    pub(crate) fn change(
+        &mut self,
+        moment: &[Fault],
+        delay: Option<Span>,
+    ) -> Vec<(Time, NodeId, Option<Arc<Table>>)> {
+        let Routes { planner, known, down, present } = self;
+        moment.iter().filter(|fault| planner.matters(fault.link)).for_each(|f| note(f, down));
+        let Some((delay, at)) = delay.zip(moment.first().map(|fault| fault.at)) else {
+            return Vec::new();
+        };
+        let dead: BTreeSet<LinkId> = down.iter().map(|(link, _)| *link).collect();
+        if known.len() > KNOWN && !known.contains_key(&dead) {
+            known.clear();
+        }
+        let next = known.entry(dead).or_insert_with_key(|dead| planner.detours(dead));
+        let at = Time(at.0.saturating_add(delay.0));
+        let nodes: BTreeSet<NodeId> = present.keys().chain(next.keys()).copied().collect();
+        let differs = |node: &NodeId| present.get(node) != next.get(node);
+        let changed = nodes.into_iter().filter(differs);
+        let changed = changed.map(|node| (at, node, next.get(&node).cloned())).collect();
+        present.clone_from(next);
+        changed
+    }
 }
 
 /// Keeps the set of directions that are down.

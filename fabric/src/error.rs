@@ -1,4 +1,6 @@
-//! Why a fabric could not be assembled. Broken invariants at run time are panics, not errors.
+//! Why a fabric could not be assembled or changed. Broken invariants at run time are panics, not errors.
+
+use crate::units::Span;
 
 /// A graph and configuration that cannot run.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -62,4 +64,14 @@ pub enum AssembleError {
         /// Bytes it needs.
         least: u64,
     },
+}
+
+/// A link cannot become as short while the run is on: nodes already run ahead of each other by more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a delay of {delay} is too short; {shortest} is the least while the run is on")]
+pub struct TooShort {
+    /// The delay asked for.
+    pub delay: Span,
+    /// The shortest possible.
+    pub shortest: Span,
 }

@@ -1,12 +1,14 @@
 //! Timed changes of links and switches.
 
+use serde::{Deserialize, Serialize};
+
 use crate::graph::Graph;
 use crate::ids::{LinkId, NodeId};
 use crate::link::FrameErrors;
 use crate::units::{Ratio, Time};
 
 /// What happens to a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Change {
     /// Nothing passes any more: what is on the wire or leaves is lost.
     Down,
@@ -35,7 +37,7 @@ impl Change {
 }
 
 /// Which directions of a link a fault touches.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Direction {
     /// Both.
     Both,
@@ -46,7 +48,7 @@ pub enum Direction {
 }
 
 /// A change of a link at a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fault {
     /// When.
     pub at: Time,
@@ -60,7 +62,7 @@ pub struct Fault {
 
 /// A switch that fails or comes back. While it is down all its links are, in both directions, whatever
 /// else is said of them; what stood in its queues is lost.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SwitchFault {
     /// When.
     pub at: Time,
@@ -101,66 +103,102 @@ impl LinkState {
     }
 }
 
-/// All changes of links in order of time, those by switches included: a link is up when nothing holds it
-/// down. Simultaneous ones are in the order given, those of switches last.
-pub(crate) fn link_changes(
-    graph: &Graph,
-    faults: &[Fault],
-    switch_faults: &[SwitchFault],
-) -> Vec<Fault> {
-    enum Event<'a> {
-        Link(&'a Fault),
-        Switch(&'a SwitchFault),
+/// Something said of a link or a switch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    Link(Fault),
+    Switch(SwitchFault),
+}
+
+impl Event {
+    pub(crate) fn at(&self) -> Time {
+        match self {
+            Event::Link(fault) => fault.at,
+            Event::Switch(fault) => fault.at,
+        }
     }
-    let links = faults.iter().map(|fault| (fault.at, Event::Link(fault)));
-    let switches = switch_faults.iter().map(|fault| (fault.at, Event::Switch(fault)));
-    let mut events: Vec<(Time, Event<'_>)> = links.chain(switches).collect();
-    if events.is_empty() {
-        return Vec::new();
+
+    /// Where it stands among simultaneous ones: those of switches are last.
+    pub(crate) fn rank(&self) -> u8 {
+        u8::from(matches!(self, Event::Switch(_)))
     }
-    events.sort_by_key(|event| event.0);
-    let mut states = vec![LinkState::default(); graph.links.len()];
-    let mut failed = vec![false; graph.nodes() as usize];
-    let mut changes = Vec::new();
-    for (at, event) in events {
+}
+
+/// What holds each link down: a link is up when nothing does.
+pub(crate) struct LinkStates {
+    links: Vec<LinkState>,
+    /// Whether each node has failed.
+    failed: Vec<bool>,
+}
+
+impl LinkStates {
+    /// All links up.
+    pub(crate) fn new(graph: &Graph) -> LinkStates {
+        LinkStates {
+            links: vec![LinkState::default(); graph.links.len()],
+            failed: vec![false; graph.nodes() as usize],
+        }
+    }
+
+    /// Whether a link is down, from its end `a` to `b`, and the other way.
+    pub(crate) fn is_down(&self, link: LinkId) -> [bool; 2] {
+        self.links[link.index()].told
+    }
+
+    /// Adds to `changes` what an event means for links.
+    pub(crate) fn apply(&mut self, graph: &Graph, event: &Event, changes: &mut Vec<Fault>) {
         match event {
             Event::Link(fault) if matches!(fault.change, Change::Down | Change::Up) => {
-                let state = &mut states[fault.link.index()];
+                let state = &mut self.links[fault.link.index()];
                 let down = fault.change == Change::Down;
                 for (place, other) in [Direction::Down, Direction::Up].into_iter().enumerate() {
                     if fault.direction != other {
                         state.own[place] = down;
                     }
                 }
-                changes.extend(state.tell(at, fault.link).into_iter().flatten());
+                changes.extend(state.tell(fault.at, fault.link).into_iter().flatten());
             }
             Event::Link(fault) => changes.push(*fault),
             Event::Switch(fault) => {
-                let was = std::mem::replace(&mut failed[fault.switch.index()], !fault.up);
+                let was = std::mem::replace(&mut self.failed[fault.switch.index()], !fault.up);
                 if was == fault.up {
-                    touch_links(graph, fault, &mut states, &mut changes);
+                    self.touch_links(graph, fault, changes);
                 }
             }
         }
     }
-    changes
-}
 
-/// A switch changed: so do its links.
-fn touch_links(
-    graph: &Graph,
-    fault: &SwitchFault,
-    states: &mut [LinkState],
-    changes: &mut Vec<Fault>,
-) {
-    for (number, link) in graph.links.iter().enumerate() {
-        if link.a == fault.switch || link.b == fault.switch {
-            let state = &mut states[number];
-            state.ends = if fault.up { state.ends - 1 } else { state.ends + 1 };
-            let told = state.tell(fault.at, LinkId(number as u32));
-            changes.extend(told.into_iter().flatten());
+    /// A switch changed: so do its links.
+    fn touch_links(&mut self, graph: &Graph, fault: &SwitchFault, changes: &mut Vec<Fault>) {
+        for (number, link) in graph.links.iter().enumerate() {
+            if link.a == fault.switch || link.b == fault.switch {
+                let state = &mut self.links[number];
+                state.ends = if fault.up { state.ends - 1 } else { state.ends + 1 };
+                let told = state.tell(fault.at, LinkId(number as u32));
+                changes.extend(told.into_iter().flatten());
+            }
         }
     }
+}
+
+/// All changes of links in order of time, those by switches included. Simultaneous ones are in the order
+/// given, those of switches last.
+pub(crate) fn link_changes(
+    graph: &Graph,
+    faults: &[Fault],
+    switch_faults: &[SwitchFault],
+) -> Vec<Fault> {
+    let links = faults.iter().map(|fault| Event::Link(*fault));
+    let switches = switch_faults.iter().map(|fault| Event::Switch(*fault));
+    let mut events: Vec<Event> = links.chain(switches).collect();
+    if events.is_empty() {
+        return Vec::new();
+    }
+    events.sort_by_key(Event::at);
+    let mut states = LinkStates::new(graph);
+    let mut changes = Vec::new();
+    events.iter().for_each(|event| states.apply(graph, event, &mut changes));
+    changes
 }
 
 #[cfg(test)]

@@ -95,6 +95,11 @@ impl<T: Copy> Fifo<T> {
         self.items[self.head..].iter()
     }
 
+    /// All, from the front, to change.
+    pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.items[self.head..].iter_mut()
+    }
+
     /// The back, to change.
     #[inline]
     pub(crate) fn back_mut(&mut self) -> Option<&mut T> {

@@ -8,7 +8,7 @@
 //! - What a fabric is made of: [`graph`] (hosts, switches, links, routes), [`config`] (classes,
 //!   queues, buffers, routing), [`link`] (frame errors, retry, credits), [`fault`] (timed changes of links
 //!   and switches), [`table`] (routes that no rule says), [`shape`] (ways that are not the shortest, virtual channels),
-//!   [`detour`] (ways around dead links), `convergence` (when they are taken)
+//!   [`detour`] (ways around dead links), `convergence` (when they are taken), [`changes`] (of a run that is on)
 //! - How its ports are numbered: [`layout`]
 //! - What hosts are made of: [`endpoint`] (the seam to transports), [`program`] (the seam to
 //!   workloads)
@@ -27,6 +27,7 @@
 pub(crate) mod arena;
 pub mod assemble;
 pub mod capture;
+pub mod changes;
 pub mod config;
 pub(crate) mod convergence;
 pub(crate) mod deadlock;

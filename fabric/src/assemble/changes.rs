@@ -7,7 +7,7 @@ use crate::convergence::route_changes;
 use crate::endpoint::Endpoint;
 use crate::engine::shard::{NodeFault, PortFault};
 use crate::fault::{Change, Direction, Fault, SwitchFault, link_changes};
-use crate::units::{Rate, Span, Time};
+use crate::units::Rate;
 
 impl<E: Endpoint> Builder<'_, E> {
     /// Faults as changes of nodes, by node, in order of time; simultaneous ones: links, switches, routes.
@@ -23,12 +23,9 @@ impl<E: Endpoint> Builder<'_, E> {
             list.push_back(NodeFault::Fail(fault.at));
         }
         let routing = &self.config.routing;
-        let delay = |at: Time| match at {
-            Time::ZERO if routing.known_at_start => Some(Span::ZERO),
-            _ => routing.convergence,
-        };
         if routing.convergence.is_some() || routing.known_at_start {
-            for (node, routes) in route_changes(self.graph, &changes, delay) {
+            for (node, routes) in route_changes(self.graph, &changes, |at| routing.known_after(at))
+            {
                 let routes = routes.into_iter().map(|(at, detour)| NodeFault::Route(at, detour));
                 by_node.entry(node.0).or_default().extend(routes);
             }

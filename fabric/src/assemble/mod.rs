@@ -124,7 +124,12 @@ impl Layout {
 }
 
 /// Latency of a link into `node`: propagation and the receiver's fixed pipeline.
-fn latency_into(graph: &Graph, config: &FabricConfig, node: NodeId, delay: Span) -> Span {
+pub(crate) fn latency_into(
+    graph: &Graph,
+    config: &FabricConfig,
+    node: NodeId,
+    delay: Span,
+) -> Span {
     delay + graph.switch(node).map_or(config.host_latency, |switch| switch.latency)
 }
 

@@ -67,6 +67,16 @@ impl NodeFault {
             NodeFault::Fail(at) | NodeFault::Route(at, _) => *at,
         }
     }
+
+    /// Its place among others of a node.
+    fn order(&self) -> (Time, u8) {
+        let rank = match self {
+            NodeFault::Port(_) => 0,
+            NodeFault::Fail(_) => 1,
+            NodeFault::Route(..) => 2,
+        };
+        (self.at(), rank)
+    }
 }
 
 /// Whose turn it is.
@@ -167,6 +177,16 @@ impl<E: Endpoint, P: Program> Shard<E, P> {
     /// Offers the ports of a host to its transport at `at` at the latest.
     pub(crate) fn knock(&mut self, node: u32, at: Time) {
         self.with_host(node, |host, _, _| host.poll_by(at));
+        self.outlet.expect(node, at);
+    }
+
+    /// A change waits for a node, among those that do already: in order of time; simultaneous ones links first, routes
+    /// last. Everything before it has to have been run, and nothing after it.
+    pub(crate) fn schedule(&mut self, node: u32, fault: NodeFault) {
+        let list = self.faults.entry(node).or_default();
+        let at = fault.at();
+        let place = list.partition_point(|known| known.order() <= fault.order());
+        list.insert(place, fault);
         self.outlet.expect(node, at);
     }
 

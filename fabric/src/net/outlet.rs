@@ -14,7 +14,7 @@ use crate::packet::{Label, Packet};
 use crate::probe::Work;
 use crate::series::Observed;
 use crate::telemetry::Telemetry;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// The receiving end of a link: a port of some shard.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -203,6 +203,23 @@ impl Outlet {
         *next = (*next).min(at);
         let earliest = &mut self.earliest[usize::from(node >= self.first_class)];
         *earliest = (*earliest).min(at);
+    }
+
+    /// The local node that owns a port.
+    pub(crate) fn owner(&self, port: u32) -> u32 {
+        self.owners[port as usize]
+    }
+
+    /// What flies towards a port arrives that much earlier, but not before `now`. The order on the wire stays.
+    pub(crate) fn hasten(&mut self, port: u32, by: Span, now: Time) {
+        let wire = &mut self.wires[port as usize];
+        for flying in wire.iter_mut() {
+            flying.at = Time(flying.at.0.saturating_sub(by.0)).max(now);
+        }
+        if let Some(at) = wire.front().map(Flying::at) {
+            self.heads[port as usize] = at;
+            self.expect(self.owner(port), at);
+        }
     }
 
     #[inline]

@@ -264,7 +264,7 @@ impl Case {
         self.assemble(1).err().expect("an error").to_string()
     }
 
-    fn assemble(&self, shards: u32) -> Result<Run<Blaster, List>, AssembleError> {
+    pub(crate) fn assemble(&self, shards: u32) -> Result<Run<Blaster, List>, AssembleError> {
         let hosts = self.graph.hosts;
         let mut lists: Vec<List> = (0..hosts).map(|_| List(Vec::new())).collect();
         for (number, &(at, src, dst, bytes)) in self.messages.iter().enumerate() {
