@@ -24,7 +24,7 @@ use crate::net::profile::PortProfile;
 use crate::probe::PortCounters;
 use crate::program::Program;
 use crate::run::Run;
-use crate::units::{Rate, Span, Time};
+use crate::units::{Rate, Ratio, Span, Time};
 
 /// A port as it is between two windows.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub struct PortNow {
     pub rate: Rate,
     /// Propagation over its link.
     pub delay: Span,
+    /// Share of its frames that the link loses at random.
+    pub loss: Ratio,
     /// Nothing that it sends arrives.
     pub is_down: bool,
 }
@@ -304,6 +306,7 @@ impl<'a> Changes<'a> {
             counters: port.counters,
             queue_bytes: port.queue_bytes(),
             rate: port.rate,
+            loss: port.random_loss(),
             delay: Span(port.latency.0 - pipeline.0),
             is_down: if upwards { up } else { down },
         }

@@ -1,5 +1,6 @@
 //! What can go wrong with interfaces, namespaces and journals.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// An error that its user can mend.
@@ -26,6 +27,14 @@ pub enum LiveError {
     Socket {
         /// The interface.
         name: String,
+        /// Why.
+        why: String,
+    },
+    /// An address cannot be served at.
+    #[error("cannot serve at {address}: {why}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
         /// Why.
         why: String,
     },

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LiveError;
+use crate::motor::Action;
 
 /// The first bytes of a journal.
-pub const MAGIC: &[u8; 8] = b"ULTRALJ1";
+pub const MAGIC: &[u8; 8] = b"ULTRALJ2";
 /// Longest record: a frame with what is said of it.
 const LONGEST: usize = 1 << 20;
 
@@ -21,6 +22,8 @@ const LONGEST: usize = 1 << 20;
 pub struct Head {
     /// The scenario as resolved.
     pub scenario: String,
+    /// Name of the variant that was run.
+    pub variant: String,
     /// The program's version.
     pub version: String,
 }
@@ -36,6 +39,13 @@ pub enum Entry {
         host: u32,
         /// Its bytes.
         bytes: Vec<u8>,
+    },
+    /// The fabric was changed.
+    Change {
+        /// When, in emulated picoseconds.
+        at_ps: u64,
+        /// How.
+        action: Action,
     },
     /// The run ended.
     End {
@@ -151,6 +161,8 @@ fn record(input: &mut impl Read) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fabric::ids::LinkId;
+    use fabric::units::Span;
 
     /// What was written is read back; what was cut short is read as far as it goes; what is no journal is refused.
     #[test]
@@ -158,21 +170,26 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("ultraloom-journal-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("j");
-        let head = Head { scenario: "name = \"x\"".to_owned(), version: "1".to_owned() };
+        let (scenario, variant) = ("name = \"x\"".to_owned(), "uec".to_owned());
+        let head = Head { scenario, variant, version: "1".to_owned() };
         let frame = |at_ps| Entry::Frame { at_ps, host: 3, bytes: vec![at_ps as u8; 60] };
+        let action = Action::Delay { link: LinkId(2), delay: Span(7) };
+        let change = Entry::Change { at_ps: 2, action };
         let end = Entry::End { at_ps: 9, digest: "ab".to_owned() };
         let mut writer = Writer::create(&path, &head).unwrap();
-        [frame(1), frame(2), end.clone()].iter().for_each(|entry| writer.add(entry).unwrap());
+        [change.clone(), frame(1), frame(2), end.clone()]
+            .iter()
+            .for_each(|entry| writer.add(entry).unwrap());
         writer.finish().unwrap();
         let read = |path: &Path| {
             let mut reader = Reader::open(path).unwrap();
             assert_eq!(reader.head, head);
             std::iter::from_fn(|| reader.next_entry().unwrap()).collect::<Vec<_>>()
         };
-        assert_eq!(read(&path), [frame(1), frame(2), end]);
+        assert_eq!(read(&path), [change.clone(), frame(1), frame(2), end]);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 30]).unwrap();
-        assert_eq!(read(&path), [frame(1)]);
+        assert_eq!(read(&path), [change, frame(1)]);
         std::fs::write(&path, b"nothing").unwrap();
         assert!(Reader::open(&path).is_err());
         let _ = std::fs::remove_dir_all(&folder);

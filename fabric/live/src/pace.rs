@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use fabric::units::{Span, Time};
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Longest lag that is told apart, in nanoseconds.
 const LONGEST: u64 = 60_000_000_000;
@@ -21,6 +22,11 @@ impl Pace {
     /// Emulated time begins at `start`.
     pub fn new(start: Instant, dilation: f64) -> Pace {
         Pace { start, dilation }
+    }
+
+    /// Emulated time has stood still for so long.
+    pub fn stand(&mut self, real: Duration) {
+        self.start += real;
     }
 
     /// The emulated time of a moment; zero before the start.
@@ -74,7 +80,7 @@ impl Lag {
 }
 
 /// Percentiles of the lag, in microseconds of the clock.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, ToSchema)]
 pub struct LagFigures {
     /// Frames handed over.
     pub frames: u64,
@@ -102,6 +108,9 @@ mod tests {
         assert_eq!(pace.emulated(later), Time(5_000_000));
         assert_eq!(pace.moment(Time(5_000_000)), later);
         assert_eq!(pace.emulated(start - Duration::from_micros(1)), Time::ZERO);
+        let mut stood = pace;
+        stood.stand(Duration::from_micros(200));
+        assert_eq!(stood.emulated(later), Time(3_000_000), "it stood still in between");
     }
 
     /// Percentiles of lags are those of the list.

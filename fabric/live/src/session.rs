@@ -11,21 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fabric::endpoint::Endpoint;
-use fabric::engine::Progress;
-use fabric::engine::ranks::Alone;
 use fabric::ids::HostId;
 use fabric::packet::{Packet, flags};
 use fabric::probe::RunRecord;
 use fabric::program::Program;
-use fabric::run::{Door, Run, Until};
+use fabric::run::Door;
 use fabric::units::Time;
 
+use crate::control::helm::{Helm, Turn};
 use crate::directory::Directory;
 use crate::error::LiveError;
 use crate::frame::{Kind, look};
-use crate::gate::Live;
 use crate::journal::{Entry, Writer};
 use crate::leave::{Refusal, rewrite};
+use crate::motor::Motor;
 use crate::pace::{Lag, LagFigures, Pace};
 use crate::wire::{Incoming, Line, Wires};
 use crate::yard::{Delivery, FrameCounts, SharedYard, Yard};
@@ -34,6 +33,10 @@ use crate::yard::{Delivery, FrameCounts, SharedYard, Yard};
 const BATCH: usize = 64;
 /// Longest wait: signals are looked at as often.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
+/// Most of the clock's time that a turn runs at once: an emulation that is behind can still be told to stop.
+const LONGEST_STEP: Duration = Duration::from_millis(5);
+/// How often orders are looked at in a pause.
+const PAUSED_WAIT: Duration = Duration::from_millis(2);
 
 /// Routers between two hosts.
 pub type Hops = Box<dyn Fn(HostId, HostId) -> u8>;
@@ -77,8 +80,8 @@ pub struct Ended {
 }
 
 /// A fabric with attached hosts, ready to go.
-pub struct Session<E, P> {
-    run: Run<Live<E>, P>,
+pub struct Session<'a, E, P> {
+    motor: Motor<'a, E, P>,
     yard: SharedYard,
     directory: Directory,
     doors: BTreeMap<HostId, Door>,
@@ -87,29 +90,29 @@ pub struct Session<E, P> {
     coming: VecDeque<Incoming>,
     lag: Lag,
     journal: Option<Writer>,
+    /// Who looks at it and changes it, if anybody may.
+    helm: Option<Helm>,
     settings: Settings,
-    /// Everything before this has been run.
-    done: Time,
     deliveries: Vec<Delivery>,
 }
 
-impl<E: Endpoint, P: Program> Session<E, P> {
+impl<'a, E: Endpoint, P: Program> Session<'a, E, P> {
     /// A session of a fabric whose attached hosts have gates to `yard`, and these lines.
     ///
     /// # Panics
     /// If a line is of a host that is not in the fabric.
     pub fn new(
-        run: Run<Live<E>, P>,
+        motor: Motor<'a, E, P>,
         yard: SharedYard,
         hosts: u32,
         lines: Vec<Line>,
         settings: Settings,
-    ) -> Session<E, P> {
+    ) -> Session<'a, E, P> {
         let wires = Wires::new(lines);
-        let door = |host| (host, run.door(host).expect("an attached host is in the fabric"));
+        let door = |host| (host, motor.run.door(host).expect("an attached host is in the fabric"));
         let doors = wires.hosts().map(door).collect();
         Session {
-            run,
+            motor,
             yard,
             directory: Directory::new(hosts),
             doors,
@@ -117,8 +120,8 @@ impl<E: Endpoint, P: Program> Session<E, P> {
             coming: VecDeque::new(),
             lag: Lag::default(),
             journal: None,
+            helm: None,
             settings,
-            done: Time::ZERO,
             deliveries: Vec::new(),
         }
     }
@@ -126,6 +129,11 @@ impl<E: Endpoint, P: Program> Session<E, P> {
     /// Writes what is injected into a journal.
     pub fn keep_journal(&mut self, journal: Writer) {
         self.journal = Some(journal);
+    }
+
+    /// Takes orders, and shows how it stands.
+    pub fn obey(&mut self, helm: Helm) {
+        self.helm = Some(helm);
     }
 
     /// Goes on until it is told to stop, or its time is over. `view` is shown how it stands every so often.
@@ -139,18 +147,29 @@ impl<E: Endpoint, P: Program> Session<E, P> {
     ) -> Result<Ended, LiveError> {
         #[allow(clippy::disallowed_methods, reason = "a live run goes by the clock")]
         let now = Instant::now;
-        let pace = Pace::new(now(), self.settings.dilation);
-        let progress = Progress::default();
+        let mut pace = Pace::new(now(), self.settings.dilation);
         let mut shown = now();
         let mut ready = Vec::new();
         precise_waits();
-        while !stop.load(Ordering::Relaxed) && self.done < self.settings.until {
+        while !stop.load(Ordering::Relaxed) && self.motor.done() < self.settings.until {
+            match self.orders(&pace, &now)? {
+                Turn::Go => {}
+                Turn::Stand => {
+                    self.refuse(PAUSED_WAIT, &mut ready);
+                    continue;
+                }
+                Turn::Resume(stood) => {
+                    self.refuse(Duration::ZERO, &mut ready);
+                    pace.stand(stood);
+                }
+                Turn::Stop => break,
+            }
             self.wires.wait(self.patience(&pace, now()), &mut ready);
             let until = now();
             let until = self.receive(&ready).map_or(until, |complete| complete.min(until));
-            self.take_in(&pace, until, &progress)?;
-            let target = pace.emulated(until).min(self.settings.until);
-            self.advance(target, &progress);
+            let until = self.step(&pace, until);
+            self.take_in(&pace, until)?;
+            self.motor.advance(pace.emulated(until).min(self.settings.until));
             self.hand_over(&pace, &now);
             if now().duration_since(shown) >= VIEW {
                 shown = now();
@@ -158,14 +177,44 @@ impl<E: Endpoint, P: Program> Session<E, P> {
             }
         }
         let status = self.status();
-        let end = self.done;
-        let record = self.run.finish(&Alone).expect("a run alone has its record");
+        let end = self.motor.done();
+        let record = self.motor.finish();
         if let Some(mut journal) = self.journal {
             let digest = format!("{:032x}", record.digest);
             journal.add(&Entry::End { at_ps: end.0, digest })?;
             journal.finish()?;
         }
+        if let Some(helm) = self.helm {
+            helm.end();
+        }
         Ok(Ended { status, record })
+    }
+
+    /// Carries out orders and shows how it stands.
+    fn orders(&mut self, pace: &Pace, now: &impl Fn() -> Instant) -> Result<Turn, LiveError> {
+        let Some(mut helm) = self.helm.take() else { return Ok(Turn::Go) };
+        let turn = helm.obey(&mut self.motor, &mut self.journal, now())?;
+        helm.show(&self.motor, pace, || self.status(), now);
+        self.helm = Some(helm);
+        Ok(turn)
+    }
+
+    /// In a pause, what comes in is lost.
+    fn refuse(&mut self, patience: Duration, ready: &mut Vec<bool>) {
+        self.wires.wait(patience, ready);
+        self.receive(ready);
+        if let Some(helm) = &mut self.helm {
+            helm.dropped(self.coming.len() as u64);
+        }
+        self.coming.drain(..).for_each(|frame| self.wires.give_back(frame));
+    }
+
+    /// Up to when this turn goes: to `until`, or not so far if there is much to make up for.
+    fn step(&self, pace: &Pace, until: Instant) -> Instant {
+        if self.motor.next() >= pace.emulated(until) && self.coming.is_empty() {
+            return until;
+        }
+        until.min(pace.moment(self.motor.done()) + LONGEST_STEP)
     }
 
     /// How long there is nothing to do, if no frame comes.
@@ -173,7 +222,7 @@ impl<E: Endpoint, P: Program> Session<E, P> {
         if self.settings.busy || !self.coming.is_empty() {
             return Duration::ZERO;
         }
-        match self.run.next() {
+        match self.motor.next() {
             Time::NEVER => LONGEST_WAIT,
             next => pace.moment(next).saturating_duration_since(now).min(LONGEST_WAIT),
         }
@@ -189,15 +238,10 @@ impl<E: Endpoint, P: Program> Session<E, P> {
     }
 
     /// Takes in what came no later than `until`.
-    fn take_in(
-        &mut self,
-        pace: &Pace,
-        until: Instant,
-        progress: &Progress,
-    ) -> Result<(), LiveError> {
+    fn take_in(&mut self, pace: &Pace, until: Instant) -> Result<(), LiveError> {
         while self.coming.front().is_some_and(|frame| frame.at <= until) {
             let Some(frame) = self.coming.pop_front() else { break };
-            self.inject(pace.emulated(frame.at), &frame, progress)?;
+            self.inject(pace.emulated(frame.at), &frame)?;
             self.wires.give_back(frame);
         }
         Ok(())
@@ -205,20 +249,17 @@ impl<E: Endpoint, P: Program> Session<E, P> {
 
     /// A frame goes to a host's NIC at `at`, or now if that is over. The emulation is brought there first, so that whether there is
     /// room does not depend on when it was last.
-    fn inject(&mut self, at: Time, frame: &Incoming, progress: &Progress) -> Result<(), LiveError> {
-        let at = at.max(self.done);
-        self.advance(at, progress);
-        let (to, by) = ((&mut self.run, &self.yard), (&mut self.directory, &self.doors));
+    fn inject(&mut self, at: Time, frame: &Incoming) -> Result<(), LiveError> {
+        let at = at.max(self.motor.done());
+        self.motor.advance(at);
+        if let Some(helm) = &mut self.helm {
+            helm.took(frame.host, frame.bytes().len());
+        }
+        let (to, by) = ((&mut self.motor, &self.yard), (&mut self.directory, &self.doors));
         inject(to, by, at, frame.host, frame.bytes());
         let Some(journal) = &mut self.journal else { return Ok(()) };
         let (host, bytes) = (frame.host.0, frame.bytes().to_vec());
         journal.add(&Entry::Frame { at_ps: at.0, host, bytes })
-    }
-
-    /// Runs everything before `target`.
-    fn advance(&mut self, target: Time, progress: &Progress) {
-        advance(&mut self.run, self.done, target, progress);
-        self.done = self.done.max(target);
     }
 
     /// Hands over what has reached attached hosts.
@@ -239,6 +280,9 @@ impl<E: Endpoint, P: Program> Session<E, P> {
                 self.wires.send(one[0].host, &frames);
                 let sent = now();
                 some.iter().for_each(|delivery| self.lag.note(pace.moment(delivery.at), sent));
+                if let Some(helm) = &mut self.helm {
+                    frames.iter().for_each(|frame| helm.gave(one[0].host, frame[0].len()));
+                }
             }
         }
         self.deliveries.clear();
@@ -246,7 +290,7 @@ impl<E: Endpoint, P: Program> Session<E, P> {
 
     fn status(&self) -> Status {
         Status {
-            now: self.done,
+            now: self.motor.done(),
             counts: self.yard.lock().counts.clone(),
             lag: self.lag.figures(),
             lost_in: self.wires.lost_in,
@@ -255,21 +299,9 @@ impl<E: Endpoint, P: Program> Session<E, P> {
     }
 }
 
-/// Runs everything from `done` to before `target`.
-fn advance<E: Endpoint, P: Program>(
-    run: &mut Run<E, P>,
-    done: Time,
-    target: Time,
-    progress: &Progress,
-) {
-    if target > done {
-        run.proceed(1, Until::end(Time(target.0 - 1)), progress, &Alone);
-    }
-}
-
 /// A frame goes to a host's NIC at `at`, if it is for somebody and there is room.
 fn inject<E: Endpoint, P: Program>(
-    (run, yard): (&mut Run<Live<E>, P>, &SharedYard),
+    (motor, yard): (&mut Motor<'_, E, P>, &SharedYard),
     (directory, doors): (&mut Directory, &BTreeMap<HostId, Door>),
     at: Time,
     host: HostId,
@@ -289,7 +321,7 @@ fn inject<E: Endpoint, P: Program>(
     let taken = yard.take_in((at, host, dst), bytes, &sight);
     drop(yard);
     if let Some(door) = doors.get(&host).filter(|_| taken) {
-        run.knock(*door, at);
+        motor.run.knock(*door, at);
     }
 }
 
@@ -321,36 +353,36 @@ fn precise_waits() {
 /// # Errors
 /// When the journal is damaged, or has no end.
 pub fn replay<E: Endpoint, P: Program>(
-    mut run: Run<Live<E>, P>,
+    mut motor: Motor<'_, E, P>,
     yard: &SharedYard,
     hosts: u32,
     (path, mut journal): (PathBuf, crate::journal::Reader),
 ) -> Result<(String, RunRecord), LiveError> {
+    let damaged = |why: String| LiveError::File { path: path.clone(), why };
     let mut directory = Directory::new(hosts);
     let mut doors = BTreeMap::new();
-    let progress = Progress::default();
-    let mut done = Time::ZERO;
     let mut seen = Vec::new();
     while let Some(entry) = journal.next_entry()? {
         match entry {
             Entry::Frame { at_ps, host, bytes } => {
                 let (at, host) = (Time(at_ps), HostId(host));
-                if let Some(door) = run.door(host) {
+                if let Some(door) = motor.run.door(host) {
                     doors.entry(host).or_insert(door);
                 }
-                advance(&mut run, done, at, &progress);
-                done = done.max(at);
+                motor.advance(at);
                 yard.lock().collect(&mut seen);
                 seen.clear();
-                inject((&mut run, yard), (&mut directory, &doors), at, host, &bytes);
+                inject((&mut motor, yard), (&mut directory, &doors), at, host, &bytes);
+            }
+            Entry::Change { at_ps, action } => {
+                motor.advance(Time(at_ps));
+                motor.change(action).map_err(|error| damaged(error.to_string()))?;
             }
             Entry::End { at_ps, digest } => {
-                advance(&mut run, done, Time(at_ps), &progress);
-                let record = run.finish(&Alone).expect("a run alone has its record");
-                return Ok((digest, record));
+                motor.advance(Time(at_ps));
+                return Ok((digest, motor.finish()));
             }
         }
     }
-    let why = "it has no end: the session was killed, and its digest is not known".to_owned();
-    Err(LiveError::File { path, why })
+    Err(damaged("it has no end: the session was killed, and its digest is not known".to_owned()))
 }

@@ -183,6 +183,11 @@ impl Port {
         }
     }
 
+    /// The share of frames that this port's direction loses at random.
+    pub(crate) fn random_loss(&self) -> Ratio {
+        self.link.as_ref().map_or(Ratio::new(0, 1), |link| link.out.random)
+    }
+
     /// A frame of a host or switch goes on a wire with losses, retry or credits.
     pub(crate) fn emit_link(&mut self, now: Time, label: Label, outlet: &mut Outlet) {
         let (peer, at) = (self.peer, now + self.latency);

@@ -6,19 +6,40 @@ use fabric::graph::{Graph, Link};
 use fabric::ids::NodeId;
 use fabric::shape::LinkKind;
 
-use super::{COLOURS, Canvas, HOST, classes, colour, rate};
+use super::{COLOURS, Canvas, HOST, Places, classes, colour, rate};
 
 const RADIUS: f64 = 420.0;
 const CENTRE: (f64, f64) = (560.0, 560.0);
 
+/// The direction from the centre to a switch, of so many.
+fn turn(number: u32, count: usize) -> f64 {
+    (f64::from(number) + 0.5) / count as f64 * TAU - TAU / 4.0
+}
+
+fn at(angle: f64, radius: f64) -> (f64, f64) {
+    // Tables of sines are not needed to be the same everywhere: this is a picture.
+    (CENTRE.0 + radius * angle.cos(), CENTRE.1 + radius * angle.sin())
+}
+
+/// Where a host stands that is the `step`th of its switch.
+fn outside(switch: u32, step: u32, count: usize) -> (f64, f64) {
+    at(turn(switch, count), RADIUS + 20.0 + 8.0 * f64::from(step))
+}
+
+pub(super) fn places(graph: &Graph) -> Places {
+    let count = graph.switches.len();
+    let mut all = vec![CENTRE; graph.hosts as usize];
+    for (host, switch, step) in hosts_of_switches(graph) {
+        all[host.index()] = outside(switch, step, count);
+    }
+    all.extend((0..count as u32).map(|switch| at(turn(switch, count), RADIUS)));
+    Places { size: (1_120.0, 1_120.0), at: all }
+}
+
 pub(super) fn draw(graph: &Graph, title: &str) -> String {
     let mut canvas = Canvas::new(1_120.0, 1_150.0, title);
     let count = graph.switches.len() as f64;
-    let turn = |number: u32| (f64::from(number) + 0.5) / count * TAU - TAU / 4.0;
-    let at = |angle: f64, radius: f64| {
-        // Tables of sines are not needed to be the same everywhere: this is a picture.
-        (CENTRE.0 + radius * angle.cos(), CENTRE.1 + radius * angle.sin())
-    };
+    let turn = |number: u32| turn(number, graph.switches.len());
     let number = |node: NodeId| node.0 - graph.hosts;
     for (place, (kind, label)) in KINDS.iter().enumerate() {
         let own: Vec<&Link> = of_kind(graph, *kind).collect();
@@ -39,9 +60,7 @@ pub(super) fn draw(graph: &Graph, title: &str) -> String {
             );
         }
     }
-    hosts(graph, &mut canvas, |number, step| {
-        at(turn(number), RADIUS + 20.0 + 8.0 * f64::from(step))
-    });
+    hosts(graph, &mut canvas);
     let size = (TAU * RADIUS / count * 0.7).clamp(2.0, 16.0);
     for switch in 0..graph.switches.len() as u32 {
         let node = NodeId(graph.hosts + switch);
@@ -87,19 +106,27 @@ fn of_kind(graph: &Graph, wanted: Kind) -> impl Iterator<Item = &Link> {
     links.filter(move |(place, link)| between(link) && kind(*place) == wanted).map(|(_, link)| link)
 }
 
-/// Hosts of each switch, one further out than the other.
-fn hosts(graph: &Graph, canvas: &mut Canvas, at: impl Fn(u32, u32) -> (f64, f64)) {
+/// Hosts, each with its switch and how many of that switch come before it.
+fn hosts_of_switches(graph: &Graph) -> Vec<(NodeId, u32, u32)> {
     let mut steps = vec![0u32; graph.switches.len()];
     let mut seen = vec![false; graph.hosts as usize];
+    let mut found = Vec::new();
     for link in graph.links.iter().filter(|link| link.a.0 < graph.hosts) {
         let (host, switch) = (link.a, link.b.0 - graph.hosts);
         // A host with several ports is drawn at the first of its switches.
-        if std::mem::replace(&mut seen[host.index()], true) {
-            continue;
+        if !std::mem::replace(&mut seen[host.index()], true) {
+            found.push((host, switch, steps[switch as usize]));
+            steps[switch as usize] += 1;
         }
-        let step = &mut steps[switch as usize];
-        canvas.node(at(switch, *step), (6.0, 6.0), HOST, &graph.name(host));
-        *step += 1;
+    }
+    found
+}
+
+/// Hosts of each switch, one further out than the other.
+fn hosts(graph: &Graph, canvas: &mut Canvas) {
+    for (host, switch, step) in hosts_of_switches(graph) {
+        let place = outside(switch, step, graph.switches.len());
+        canvas.node(place, (6.0, 6.0), HOST, &graph.name(host));
     }
     let of_hosts = classes(graph).into_iter().find(|(class, _)| class.ends.0 == 0);
     if let Some((class, count)) = of_hosts {

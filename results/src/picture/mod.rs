@@ -24,12 +24,29 @@ const HOST: &str = "#555555";
 
 /// The picture as SVG, with a title above it. [`crate::plots::png`] makes a PNG of it.
 pub fn svg(graph: &Graph, title: &str) -> String {
-    let is_direct = graph.top_tier() == 0 && graph.switches.len() > 1 && graph.shape.is_some();
     match graph.hosts {
         hosts if hosts > MOST_HOSTS => tiers::draw(graph, title),
-        _ if is_direct => circle::draw(graph, title),
+        _ if is_direct(graph) => circle::draw(graph, title),
         _ => layers::draw(graph, title),
     }
+}
+
+fn is_direct(graph: &Graph) -> bool {
+    graph.top_tier() == 0 && graph.switches.len() > 1 && graph.shape.is_some()
+}
+
+/// Where the nodes of a drawing stand.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Places {
+    /// Width and height.
+    pub size: (f64, f64),
+    /// Each node's middle, from the left and from the top.
+    pub at: Vec<(f64, f64)>,
+}
+
+/// Where [`svg`] would draw every node, however many there are; for those who draw themselves.
+pub fn places(graph: &Graph) -> Places {
+    if is_direct(graph) { circle::places(graph) } else { layers::places(graph) }
 }
 
 /// Links alike: between the same tiers, of the same rate.
@@ -231,6 +248,18 @@ mod tests {
         }
         assert_eq!(svg.matches('M').count(), 20 + 2, "links and the legend");
         assert!(crate::plots::png(&svg).unwrap().starts_with(b"\x89PNG"));
+    }
+
+    /// Places are those at which the picture has its boxes.
+    #[test]
+    fn places_are_those_of_the_picture() {
+        let graph = small();
+        let (places, svg) = (places(&graph), svg(&graph, ""));
+        assert_eq!(places.at.len(), graph.nodes() as usize);
+        let (x, y) = places.at[16];
+        let corner = format!("x=\"{:.1}\" y=\"{:.1}\" width=\"60.0\"", x - 30.0, y - 10.0);
+        assert!(svg.contains(&corner), "{corner}");
+        assert!(places.at.iter().all(|at| at.0 < places.size.0 && at.1 < places.size.1));
     }
 
     /// Of a large fabric tiers are drawn, with how many switches and links there are.

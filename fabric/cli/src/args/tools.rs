@@ -1,5 +1,6 @@
 //! Arguments of `topology`, `convert`, `validate`, `bench` and `live`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -154,13 +155,32 @@ pub struct Live {
     /// Name of the session, which is in the names of its namespaces [default: the scenario's].
     #[arg(long, value_name = "NAME")]
     pub session: Option<String>,
-    /// Record every injected frame with its time, to be run again; of the first variant.
-    #[arg(long, value_name = "FILE", conflicts_with = "variant")]
+    /// Record every injected frame and every change of the fabric with its time, to be run again.
+    #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
+    /// Look at the session and change its fabric over HTTP: a page, an API, metrics; at this address, or a free port of
+    /// 127.0.0.1. Changes need the token that is printed.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
+    pub control: Option<SocketAddr>,
+    /// The token of `--control`, at least 8 letters or digits [default: drawn at random].
+    #[arg(long, value_name = "TOKEN", requires = "control", value_parser = token)]
+    pub token: Option<String>,
+    /// Show the session on this terminal: q stops it, p pauses, arrows choose a link, d takes it down or up.
+    #[arg(long, conflicts_with = "replay")]
+    pub tui: bool,
     /// Run a journal again, offline, and compare the digests; exit code 1 if they differ.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "journal", "sets", "seed", "variant"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "journal", "sets", "seed", "variant", "control"])]
     pub replay: Option<PathBuf>,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// A token that fits into a header.
+fn token(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+    if text.len() < 8 || text.len() > 128 || !text.chars().all(fits) {
+        return Err("a token has 8 to 128 letters, digits or -._~+/=".to_owned());
+    }
+    Ok(text.to_owned())
 }

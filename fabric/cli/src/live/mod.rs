@@ -1,21 +1,30 @@
 //! `ultraloom live`: real hosts on a scenario's fabric, by the clock; and its journals run again.
 //!
 //! - this file: from the scenario to a session; `tell`: what is printed
+//! - `control`: who looks at it and changes it over HTTP; `tui`: the same on a terminal
 
+mod control;
 mod tell;
+mod tui;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use ::live::control::helm::Helm;
+use ::live::control::line;
+use ::live::control::server::Server;
 use ::live::error::LiveError;
 use ::live::gate::{Gate, Live};
 use ::live::journal::{Head, Reader, Writer};
+use ::live::motor::Motor;
 use ::live::session::{self, Session, Settings};
 use ::live::space::{self, Space};
 use ::live::wire::{self, Line};
 use ::live::yard::SharedYard;
 use fabric::assemble::Extent;
+use fabric::changes::Changes;
 use fabric::graph::Graph;
 use fabric::ids::HostId;
 use fabric::run::Run;
@@ -30,6 +39,7 @@ use crate::args::{Live as Arguments, Output};
 use crate::error::{Source, UserError, unknown};
 use crate::execute::{self, Build, Cut, STOP};
 use crate::prepare::Prepared;
+use crate::prepare::faults::Faults;
 use crate::scenario::model::{
     AttachedHost, Attachment, LiveOptions, Scenario, Variant, Workload, WorkloadKind,
 };
@@ -49,6 +59,15 @@ pub fn live(arguments: &Arguments) -> Result<ExitCode, UserError> {
     }
     let scenario = scenario::load(arguments.scenario.as_deref(), &arguments.sets, arguments.seed)?;
     let fabric = Fabric::new(&scenario, arguments.variant.as_deref())?;
+    let is_watched = arguments.control.is_some() || arguments.tui;
+    if fabric.options.hosts.is_empty() && !is_watched {
+        let text = "the scenario attaches no host";
+        let help = "write for example [[host]] number = [0, 1] and attach = \"veth\"; or look at it as it is, with --control or --tui";
+        return Err(UserError::new(text).help(help));
+    }
+    if arguments.tui {
+        tui::check()?;
+    }
     let session = session_name(arguments, &scenario)?;
     execute::stop_on_signals();
     for gone in space::remove_leftovers() {
@@ -57,21 +76,52 @@ pub fn live(arguments: &Arguments) -> Result<ExitCode, UserError> {
     // Interfaces outlive the session, whatever happens in it.
     let (_space, lines) = fabric.attach(&session)?;
     let yard = SharedYard::new(fabric.options.nic_queue);
-    let run = fabric.assemble(&yard)?;
+    let motor = fabric.motor(&yard)?;
     let hosts = fabric.prepared.graph.hosts;
-    let mut live = Session::new(run, yard, hosts, lines, fabric.settings());
+    let mut live = Session::new(motor, yard, hosts, lines, fabric.settings());
     if let Some(path) = &arguments.journal {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        let head = Head { scenario: scenario.resolved.clone(), version };
-        live.keep_journal(Writer::create(path, &head).map_err(|error| told(&error))?);
+        live.keep_journal(Writer::create(path, &fabric.head()).map_err(|error| told(&error))?);
     }
-    tell::begin(&fabric.options, &session, arguments.output);
-    let view = tell::View::new(arguments.output);
-    let ended = live.go(&STOP, |status| view.show(status)).map_err(|error| told(&error))?;
-    drop(view);
+    let watchers = Watchers::start(arguments, &fabric, &mut live, &session)?;
+    let view = tell::View::new(if arguments.tui { Output::Quiet } else { arguments.output });
+    let ended = live.go(&STOP, |status| view.show(status));
+    drop((view, watchers));
+    let ended = ended.map_err(|error| told(&error))?;
     let late = ended.status.lag.p999_us > fabric.options.tolerance.as_micros();
     tell::end(&ended, &fabric.options, arguments.output);
     Ok(if late { ExitCode::from(UNFINISHED) } else { ExitCode::SUCCESS })
+}
+
+/// Who looks at a session. They go before the session's end is told.
+struct Watchers {
+    _server: Option<Server>,
+    _terminal: Option<tui::Terminal>,
+}
+
+impl Watchers {
+    fn start(
+        arguments: &Arguments,
+        fabric: &Fabric<'_>,
+        live: &mut Session<'_, AnyEndpoint, AnyProgram>,
+        session: &str,
+    ) -> Result<Watchers, UserError> {
+        if !arguments.tui {
+            tell::begin(&fabric.options, session, arguments.output);
+        }
+        if arguments.control.is_none() && !arguments.tui {
+            return Ok(Watchers { _server: None, _terminal: None });
+        }
+        let (line, remote) = line();
+        let facts = control::facts(fabric);
+        live.obey(Helm::new(line, facts.clone()));
+        let graph = &fabric.prepared.graph;
+        let serve = |address| control::serve(address, arguments, (remote.clone(), &facts), graph);
+        let server = arguments.control.map(serve).transpose()?;
+        let address = server.as_ref().map(Server::address);
+        let show = || tui::Terminal::start(remote.clone(), Arc::clone(&facts.topology), address);
+        let terminal = arguments.tui.then(show).transpose()?;
+        Ok(Watchers { _server: server, _terminal: terminal })
+    }
 }
 
 /// Runs a journal again and compares the digests.
@@ -79,14 +129,14 @@ fn replay(path: &Path, output: Output) -> Result<ExitCode, UserError> {
     let journal = Reader::open(path).map_err(|error| told(&error))?;
     let name = format!("the scenario in {}", path.display());
     let source = Source { name, text: journal.head.scenario.clone(), folder: None };
-    let scenario = scenario::from_source(&std::sync::Arc::new(source), &[], None)?;
-    let fabric = Fabric::new(&scenario, None)?;
+    let scenario = scenario::from_source(&Arc::new(source), &[], None)?;
+    let fabric = Fabric::new(&scenario, Some(&journal.head.variant))?;
     let yard = SharedYard::new(fabric.options.nic_queue);
-    let run = fabric.assemble(&yard)?;
+    let motor = fabric.motor(&yard)?;
     let hosts = fabric.prepared.graph.hosts;
     let journal = (path.to_path_buf(), journal);
     let (then, record) =
-        session::replay(run, &yard, hosts, journal).map_err(|error| told(&error))?;
+        session::replay(motor, &yard, hosts, journal).map_err(|error| told(&error))?;
     let now = format!("{:032x}", record.digest);
     tell::replayed(&then, &now, &record, output);
     Ok(if then == now { ExitCode::SUCCESS } else { ExitCode::from(UNFINISHED) })
@@ -113,7 +163,9 @@ struct Fabric<'a> {
     scenario: &'a Scenario,
     variant: &'a Variant,
     options: LiveOptions,
+    /// Without its faults.
     prepared: Prepared,
+    faults: Faults,
 }
 
 impl<'a> Fabric<'a> {
@@ -124,23 +176,21 @@ impl<'a> Fabric<'a> {
         };
         let names: Vec<&str> = scenario.variants.iter().map(|v| v.name.as_str()).collect();
         let variant = variant.ok_or_else(|| unknown("variant", name.unwrap_or(""), &names))?;
-        let Some(options) = scenario.live.clone() else {
-            let text = "the scenario attaches no host";
-            let help = "write for example [[host]] number = [0, 1] and attach = \"veth\"";
-            return Err(UserError::new(text).help(help));
-        };
+        let options = scenario.live.clone();
         if variant.topology.scale_up.is_some() {
             let text = "live fabrics have one network; `topology.scale_up` is a second";
             return Err(UserError::new(text));
         }
-        let prepared = Prepared::new(variant)?;
+        let mut prepared = Prepared::new(variant)?;
+        // The motor lets faults happen, those of the scenario like those that are asked for.
+        let faults = std::mem::take(&mut prepared.faults);
         let hosts = prepared.graph.hosts;
         if let Some(host) = options.hosts.iter().find(|host| host.host.0 >= hosts) {
             let text =
                 format!("there is no host {}; the fabric has 0 to {}", host.host.0, hosts - 1);
             return Err(UserError::at(&host.origin, text));
         }
-        let fabric = Fabric { scenario, variant, options, prepared };
+        let fabric = Fabric { scenario, variant, options, prepared, faults };
         // What is wrong with the background is said before interfaces are made.
         fabric.background()?;
         Ok(fabric)
@@ -214,6 +264,25 @@ impl<'a> Fabric<'a> {
             false => Live::Simulated(endpoint, yard.clone()),
         };
         execute::assembled_as(&self.prepared, self.background()?, &build, &endpoint)
+    }
+
+    /// The fabric, ready to go, with the scenario's faults to come.
+    fn motor(&self, yard: &SharedYard) -> Result<Motor<'_, AnyEndpoint, AnyProgram>, UserError> {
+        let run = self.assemble(yard)?;
+        let (graph, config) = (&self.prepared.graph, &self.prepared.behaviour.fabric);
+        let mut changes = Changes::new(&run, graph, config, self.scenario.seed);
+        self.faults.links.iter().for_each(|fault| changes.add(*fault));
+        self.faults.switches.iter().for_each(|fault| changes.add_switch(*fault));
+        Ok(Motor::new(run, changes))
+    }
+
+    /// What a journal says of it.
+    fn head(&self) -> Head {
+        Head {
+            scenario: self.scenario.resolved.clone(),
+            variant: self.variant.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     fn settings(&self) -> Settings {

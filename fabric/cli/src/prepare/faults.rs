@@ -25,8 +25,16 @@ impl Faults {
     /// # Errors
     /// When a link or switch is not there.
     pub fn new(variant: &Variant, graph: &Graph) -> Result<Faults, UserError> {
+        Faults::of(&variant.faults, graph)
+    }
+
+    /// These faults on a graph.
+    ///
+    /// # Errors
+    /// When a link or switch is not there.
+    pub fn of(all: &[model::Fault], graph: &Graph) -> Result<Faults, UserError> {
         let mut faults = Faults::default();
-        for fault in &variant.faults {
+        for fault in all {
             faults.add(fault, graph)?;
         }
         Ok(faults)

@@ -1,12 +1,14 @@
 //! The `[[fault]]` tables of a scenario.
 
+use std::sync::Arc;
+
 use fabric::fault::{Change, Direction};
 use fabric::units::{Ratio, Span};
 
-use crate::error::{Origin, UserError};
+use crate::error::{Origin, Source, UserError};
 use crate::scenario::model::{Fault, FaultKind, LinkName, SwitchName};
 use crate::scenario::sections::{MANY, errors};
-use crate::scenario::tree::{Item, Section, Value};
+use crate::scenario::tree::{self, Item, Section, Value};
 
 #[derive(Clone, Copy)]
 enum Harm {
@@ -41,6 +43,16 @@ const MOST_FLAPS: u64 = 1 << 20;
 pub(super) fn faults(top: &Section<'_>) -> Result<Vec<Fault>, UserError> {
     let tables = top.tables("fault")?;
     tables.into_iter().map(|(section, item)| fault(&section, item)).collect()
+}
+
+/// A fault given by itself, with the keys of a table: a TOML text.
+///
+/// # Errors
+/// What is wrong with it; keys in the message are those of `fault`.
+pub fn single(source: &Arc<Source>) -> Result<Fault, UserError> {
+    let item = tree::parse(source)?;
+    let Value::Table(table) = &item.value else { unreachable!("a TOML text is a table") };
+    fault(&Section::new("fault", table), &item)
 }
 
 fn fault(section: &Section<'_>, item: &Item) -> Result<Fault, UserError> {

@@ -50,8 +50,8 @@ pub enum Attachment {
 /// Most hosts that can be attached: each has a thread.
 const MOST: usize = 256;
 
-/// What is said of live runs; `None` if nothing is attached.
-pub(super) fn live(top: &Section<'_>) -> Result<Option<LiveOptions>, UserError> {
+/// What is said of live runs.
+pub(super) fn live(top: &Section<'_>) -> Result<LiveOptions, UserError> {
     let section = top.table("live")?;
     let dilation = section.number("dilation")?.unwrap_or(1.0);
     if let Some(item) = section.get("dilation")
@@ -70,7 +70,7 @@ pub(super) fn live(top: &Section<'_>) -> Result<Option<LiveOptions>, UserError> 
         routed: section.truth("routed")?.unwrap_or(false),
     };
     section.finish()?;
-    Ok((!options.hosts.is_empty()).then_some(options))
+    Ok(options)
 }
 
 fn hosts(top: &Section<'_>) -> Result<Vec<AttachedHost>, UserError> {

@@ -26,6 +26,8 @@ pub mod tree;
 mod uet;
 mod workload;
 
+pub use faults::single as single_fault;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -37,8 +37,8 @@ pub struct Scenario {
     pub claims: Vec<Claim>,
     /// What is recorded of its runs.
     pub records: RecordOptions,
-    /// What is attached when it runs live.
-    pub live: Option<LiveOptions>,
+    /// What is attached when it runs live, and how that goes.
+    pub live: LiveOptions,
     /// The scenario after all overrides, as TOML.
     pub resolved: String,
 }
