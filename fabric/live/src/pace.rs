@@ -31,8 +31,12 @@ impl Pace {
 
     /// The emulated time of a moment; zero before the start.
     pub fn emulated(&self, moment: Instant) -> Time {
-        let real = moment.saturating_duration_since(self.start);
-        Time((real.as_nanos() as f64 * 1e3 / self.dilation) as u64)
+        Time::ZERO + self.span(moment.saturating_duration_since(self.start))
+    }
+
+    /// How much emulated time passes in so much of the clock's.
+    pub fn span(&self, real: Duration) -> Span {
+        Span((real.as_nanos() as f64 * 1e3 / self.dilation) as u64)
     }
 
     /// How long an emulated span takes.

@@ -61,7 +61,7 @@ fn topology(graph: &Graph, name: &str, attached: &[HostId]) -> Topology {
     }
 }
 
-/// Begins to serve, and says where.
+/// Begins to serve, and says where: the server and what was said.
 ///
 /// # Errors
 /// When the address cannot be had.
@@ -70,7 +70,7 @@ pub(super) fn serve(
     arguments: &Arguments,
     (remote, facts): (Remote, &Facts),
     graph: &Graph,
-) -> Result<Server, UserError> {
+) -> Result<(Server, String), UserError> {
     let token = match &arguments.token {
         Some(token) => token.clone(),
         None => draw_token()?,
@@ -92,7 +92,7 @@ pub(super) fn serve(
             "anybody who reaches {address} can look, and change what they have the token for; it is not encrypted"
         );
     }
-    Ok(server)
+    Ok((server, format!("http://{address}/, token {token}")))
 }
 
 /// 128 bits of the system's random numbers.

@@ -116,9 +116,8 @@ impl Watchers {
         live.obey(Helm::new(line, facts.clone()));
         let graph = &fabric.prepared.graph;
         let serve = |address| control::serve(address, arguments, (remote.clone(), &facts), graph);
-        let server = arguments.control.map(serve).transpose()?;
-        let address = server.as_ref().map(Server::address);
-        let show = || tui::Terminal::start(remote.clone(), Arc::clone(&facts.topology), address);
+        let (server, place) = arguments.control.map(serve).transpose()?.unzip();
+        let show = || tui::Terminal::start(remote.clone(), Arc::clone(&facts.topology), place);
         let terminal = arguments.tui.then(show).transpose()?;
         Ok(Watchers { _server: server, _terminal: terminal })
     }

@@ -20,6 +20,7 @@ use crate::directory::address;
 use crate::error::LiveError;
 use crate::journal::{Entry, Writer};
 use crate::motor::{Action, Motor};
+use crate::pace::Pace;
 use crate::session::Status as Figures;
 
 /// Time between two snapshots, at the least.
@@ -196,6 +197,7 @@ impl Helm {
     pub(crate) fn show<E: Endpoint, P: Program>(
         &mut self,
         motor: &Motor<'_, E, P>,
+        pace: &Pace,
         figures: impl FnOnce() -> Figures,
         now: impl Fn() -> Instant,
     ) {
@@ -205,7 +207,11 @@ impl Helm {
         }
         let state = if self.paused.is_some() { State::Paused } else { State::Running };
         let wall = start.saturating_duration_since(self.began);
-        let snapshot = self.snapshot(motor, &figures(), state, wall);
+        let mut snapshot = self.snapshot(motor, &figures(), state, wall);
+        if self.paused.is_none() {
+            let behind = pace.real(pace.emulated(start).since(motor.done()));
+            snapshot.status.behind_us = behind.as_micros() as f64;
+        }
         self.line.shown.send_replace(Arc::new(snapshot));
         let end = now();
         self.every = SHOWN_EVERY.max(end.saturating_duration_since(start) * SHARE);
@@ -235,6 +241,7 @@ impl Helm {
             name: topology.name.clone(),
             state,
             emulated_us: motor.done().as_micros(),
+            behind_us: 0.0,
             wall_s: wall.as_secs_f64(),
             dilation: self.facts.dilation,
             lag: figures.lag,

@@ -49,6 +49,9 @@ impl Scrape {
         let emulated = status.emulated_us / 1e6;
         let help = "Emulated time since the start";
         gauge(encoder, "emulated_time", help, Some(Unit::Seconds), [(vec![], emulated)])?;
+        let behind = [(vec![], status.behind_us / 1e6)];
+        let help = "How far the emulation is behind the clock";
+        gauge(encoder, "behind", help, Some(Unit::Seconds), behind)?;
         let down = f64::from(status.links_down);
         gauge(encoder, "links_down", "Links that are down", None, [(vec![], down)])?;
         let changes = [(vec![], status.changes)];
@@ -179,7 +182,7 @@ mod tests {
         for line in [
             "# TYPE ultraloom_live_port_bytes counter",
             "# UNIT ultraloom_live_port_bytes bytes",
-            "# HELP ultraloom_live_lag_seconds Lag of frames handed over, since the start.",
+            "# HELP ultraloom_live_lag_seconds Lag of frames handed over, since the start",
             "ultraloom_live_port_bytes_total{from=\"leaf:0\",to=\"spine:1\"} 1500",
             "ultraloom_live_port_load_ratios{from=\"spine:1\",to=\"leaf:0\"} 0.25",
             "ultraloom_live_taken_frames_total{kind=\"arp\"} 3",

@@ -79,6 +79,9 @@ pub struct Status {
     pub state: State,
     /// Emulated time.
     pub emulated_us: f64,
+    /// How far the emulation is behind the clock, in the clock's time: more than a few milliseconds means that this machine is too
+    /// slow for the fabric at this dilation.
+    pub behind_us: f64,
     /// Seconds by the clock since it began, pauses included.
     pub wall_s: f64,
     /// Seconds of the clock for a second of emulated time.

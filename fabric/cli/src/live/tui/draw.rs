@@ -1,6 +1,5 @@
 //! What is seen of a session: how it stands, its busiest links, its hosts, frames and changes.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ::live::control::view::{LinkNow, Snapshot, State, Topology, Way};
@@ -18,7 +17,8 @@ const WARMTH: f64 = 0.1;
 /// What is shown, and what is chosen.
 pub(super) struct Screen {
     topology: Arc<Topology>,
-    address: Option<SocketAddr>,
+    /// Where it is served as well.
+    place: Option<String>,
     snapshot: Arc<Snapshot>,
     /// Load of each link over the last looks, so that the order of links does not flicker.
     heat: Vec<f64>,
@@ -30,10 +30,10 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(topology: Arc<Topology>, address: Option<SocketAddr>) -> Screen {
+    pub(super) fn new(topology: Arc<Topology>, place: Option<String>) -> Screen {
         let links = topology.links.len();
         Screen {
-            address,
+            place,
             snapshot: Arc::default(),
             heat: vec![0.0; links],
             order: (0..links as u32).collect(),
@@ -120,11 +120,15 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
     };
     let late = status.lag.p999_us > status.tolerance_us;
     let lag = Style::new().fg(if late { Color::Red } else { Color::Reset });
+    let behind = match status.behind_us {
+        us if us >= 1e5 => format!(", {} BEHIND", micros(us)),
+        _ => String::new(),
+    };
     let lines = vec![
         Line::from(vec![
             Span::styled(format!(" {word} "), Style::new().fg(Color::Black).bg(colour)),
             Span::raw(format!(
-                " emulated {}, by the clock {:.0} s, dilation {}; {} hosts, {} attached, {} links down",
+                " emulated {}{behind}, by the clock {:.0} s, dilation {}; {} hosts, {} attached, {} links down",
                 micros(status.emulated_us),
                 status.wall_s,
                 status.dilation,
@@ -147,8 +151,8 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
     ];
     let title = format!(" Ultraloom live: {} ", screen.topology.name);
     let mut block = Block::bordered().title(title.bold());
-    if let Some(address) = screen.address {
-        block = block.title(Line::from(format!(" http://{address}/ ")).right_aligned());
+    if let Some(place) = &screen.place {
+        block = block.title(Line::from(format!(" {place} ")).right_aligned());
     }
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
@@ -337,7 +341,7 @@ mod tests {
         snapshot.counters.frames.taken.insert("ipv4".into(), 42);
         let address = "10.0.0.1".to_owned();
         snapshot.counters.hosts.push(Host { address, sent_frames: 40, ..Host::default() });
-        let mut screen = Screen::new(Arc::new(topology), "127.0.0.1:80".parse().ok());
+        let mut screen = Screen::new(Arc::new(topology), Some("http://127.0.0.1:80/".into()));
         screen.look(Arc::new(snapshot));
         screen
     }

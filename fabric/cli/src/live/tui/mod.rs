@@ -5,7 +5,6 @@
 mod draw;
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -45,20 +44,20 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Begins to show a session; `address` is where it is served, if it is.
+    /// Begins to show a session; `place` is where it is served, if it is.
     ///
     /// # Errors
     /// When the terminal cannot be drawn on.
     pub(super) fn start(
         remote: Remote,
         topology: Arc<Topology>,
-        address: Option<SocketAddr>,
+        place: Option<String>,
     ) -> Result<Terminal, UserError> {
         let terminal = ratatui::try_init()
             .map_err(|error| UserError::new(format!("cannot draw on this terminal: {error}")))?;
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
-        let show = move || show(terminal, &remote, Screen::new(topology, address), &told);
+        let show = move || show(terminal, &remote, Screen::new(topology, place), &told);
         Ok(Terminal { stop, thread: Some(std::thread::spawn(show)) })
     }
 }
