@@ -1,6 +1,9 @@
 //! What the fabric changed of a packet, written into the bytes of its frame as a switch would: the mark, what trimming left,
 //! the time to live.
 
+use std::sync::Arc;
+
+use fabric::ids::HostId;
 use fabric::packet::{Packet, flags};
 use pnet::packet::ipv6::MutableIpv6Packet;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Ipv4Packet};
@@ -8,6 +11,9 @@ use transports::wire::compose::{SHORTEST, TRIMMED, dscp};
 use transports::wire::outer::{ETHERNET, ecn};
 
 use crate::frame::Kind;
+
+/// Routers between two hosts, where switches route.
+pub type Hops = Arc<dyn Fn(HostId, HostId) -> u8 + Send + Sync>;
 
 /// Why a frame is not handed on although its packet arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,10 +91,8 @@ fn ipv6(frame: &mut [u8], packet: &Packet, routed: u8) -> Result<(), Refusal> {
 mod tests {
     use super::*;
     use crate::frame::look;
-    use fabric::ids::HostId;
     use fabric::units::{Rate, Span};
     use proptest::prelude::*;
-    use std::sync::Arc;
     use transports::uet::config::UetConfig;
     use transports::wire::compose::Protocol;
 

@@ -20,12 +20,14 @@ use fabric::program::Program;
 use fabric::run::{Door, Run, Until};
 use fabric::units::Time;
 
+use crate::capture::{CaptureFigures, Recorder};
 use crate::directory::Directory;
 use crate::error::LiveError;
-use crate::frame::{Kind, look};
+use crate::frame::look;
 use crate::gate::Live;
 use crate::journal::{Entry, Writer};
-use crate::leave::{Refusal, rewrite};
+use crate::leave::{Hops, rewrite};
+use crate::offload::Lengths;
 use crate::pace::{Lag, LagFigures, Pace};
 use crate::wire::{Incoming, Line, Wires};
 use crate::yard::{Delivery, FrameCounts, SharedYard, Yard};
@@ -34,9 +36,6 @@ use crate::yard::{Delivery, FrameCounts, SharedYard, Yard};
 const BATCH: usize = 64;
 /// Longest wait: signals are looked at as often.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
-
-/// Routers between two hosts.
-pub type Hops = Box<dyn Fn(HostId, HostId) -> u8>;
 
 /// Time between two views.
 const VIEW: Duration = Duration::from_millis(500);
@@ -51,6 +50,8 @@ pub struct Settings {
     pub until: Time,
     /// Switches route instead of bridging: each takes one from the time to live; how many are on the way between two hosts.
     pub routed: Option<Hops>,
+    /// How long frames may be.
+    pub lengths: Lengths,
 }
 
 /// What a session tells while it goes on, and at its end.
@@ -66,6 +67,8 @@ pub struct Status {
     pub lost_in: u64,
     /// Frames that an interface did not take.
     pub lost_out: u64,
+    /// Frames longer than the MTU of their interface, by host.
+    pub beyond_mtu: BTreeMap<HostId, u64>,
 }
 
 /// A session's end.
@@ -74,6 +77,8 @@ pub struct Ended {
     pub status: Status,
     /// What the emulation gave.
     pub record: RunRecord,
+    /// What was captured, if anything was to be.
+    pub captured: Option<CaptureFigures>,
 }
 
 /// A fabric with attached hosts, ready to go.
@@ -87,6 +92,7 @@ pub struct Session<E, P> {
     coming: VecDeque<Incoming>,
     lag: Lag,
     journal: Option<Writer>,
+    recorder: Option<Recorder>,
     settings: Settings,
     /// Everything before this has been run.
     done: Time,
@@ -117,6 +123,7 @@ impl<E: Endpoint, P: Program> Session<E, P> {
             coming: VecDeque::new(),
             lag: Lag::default(),
             journal: None,
+            recorder: None,
             settings,
             done: Time::ZERO,
             deliveries: Vec::new(),
@@ -126,6 +133,11 @@ impl<E: Endpoint, P: Program> Session<E, P> {
     /// Writes what is injected into a journal.
     pub fn keep_journal(&mut self, journal: Writer) {
         self.journal = Some(journal);
+    }
+
+    /// Records frames that pass the ports that its run captures.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// Goes on until it is told to stop, or its time is over. `view` is shown how it stands every so often.
@@ -151,6 +163,9 @@ impl<E: Endpoint, P: Program> Session<E, P> {
             self.take_in(&pace, until, &progress)?;
             let target = pace.emulated(until).min(self.settings.until);
             self.advance(target, &progress);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.take(&mut self.run, &self.yard, self.done)?;
+            }
             self.hand_over(&pace, &now);
             if now().duration_since(shown) >= VIEW {
                 shown = now();
@@ -159,13 +174,14 @@ impl<E: Endpoint, P: Program> Session<E, P> {
         }
         let status = self.status();
         let end = self.done;
+        let captured = self.recorder.map(Recorder::finish).transpose()?;
         let record = self.run.finish(&Alone).expect("a run alone has its record");
         if let Some(mut journal) = self.journal {
             let digest = format!("{:032x}", record.digest);
             journal.add(&Entry::End { at_ps: end.0, digest })?;
             journal.finish()?;
         }
-        Ok(Ended { status, record })
+        Ok(Ended { status, record, captured })
     }
 
     /// How long there is nothing to do, if no frame comes.
@@ -208,6 +224,7 @@ impl<E: Endpoint, P: Program> Session<E, P> {
     fn inject(&mut self, at: Time, frame: &Incoming, progress: &Progress) -> Result<(), LiveError> {
         let at = at.max(self.done);
         self.advance(at, progress);
+        self.settings.lengths.note(frame.host, frame.bytes().len());
         let (to, by) = ((&mut self.run, &self.yard), (&mut self.directory, &self.doors));
         inject(to, by, at, frame.host, frame.bytes());
         let Some(journal) = &mut self.journal else { return Ok(()) };
@@ -251,6 +268,7 @@ impl<E: Endpoint, P: Program> Session<E, P> {
             lag: self.lag.figures(),
             lost_in: self.wires.lost_in,
             lost_out: self.wires.lost_out,
+            beyond_mtu: self.settings.lengths.beyond.clone(),
         }
     }
 }
@@ -278,12 +296,12 @@ fn inject<E: Endpoint, P: Program>(
     let sight = look(bytes);
     let mut yard = yard.lock();
     yard.counts.taken[sight.kind as usize] += 1;
-    if sight.kind != Kind::Malformed {
+    if sight.kind.is_carried() {
         directory.learn(host, sight.source, sight.source_ip);
     }
     let dst = directory.find(sight.target).filter(|dst| *dst != host);
-    let Some(dst) = dst.filter(|_| sight.kind != Kind::Malformed) else {
-        yard.counts.undeliverable += u64::from(sight.kind != Kind::Malformed);
+    let Some(dst) = dst.filter(|_| sight.kind.is_carried()) else {
+        yard.counts.undeliverable += u64::from(sight.kind.is_carried());
         return;
     };
     let taken = yard.take_in((at, host, dst), bytes, &sight);
@@ -299,8 +317,7 @@ fn leave(yard: &mut Yard, packet: &Packet, hops: u8) -> bool {
     let refused = rewrite(bytes, kind, packet, hops).err();
     let counts = &mut yard.counts;
     match refused {
-        Some(Refusal::TrimmedForeign) => counts.dropped_foreign += 1,
-        Some(Refusal::TimeToLive) => counts.dropped_ttl += 1,
+        Some(refusal) => counts.refuse(refusal),
         None => {
             counts.delivered += 1;
             counts.marked += u64::from(packet.has(flags::CE));
@@ -316,7 +333,8 @@ fn precise_waits() {
     let _ = nix::sys::prctl::set_timerslack(1);
 }
 
-/// Runs a journal again, without a clock or an interface: the digest it gave then, and the record now.
+/// Runs a journal again, without a clock or an interface: the digest it gave then, and the record now. Frames that pass the ports that
+/// the run captures go to `recorder`.
 ///
 /// # Errors
 /// When the journal is damaged, or has no end.
@@ -325,6 +343,7 @@ pub fn replay<E: Endpoint, P: Program>(
     yard: &SharedYard,
     hosts: u32,
     (path, mut journal): (PathBuf, crate::journal::Reader),
+    mut recorder: Option<Recorder>,
 ) -> Result<(String, RunRecord), LiveError> {
     let mut directory = Directory::new(hosts);
     let mut doors = BTreeMap::new();
@@ -340,12 +359,24 @@ pub fn replay<E: Endpoint, P: Program>(
                 }
                 advance(&mut run, done, at, &progress);
                 done = done.max(at);
-                yard.lock().collect(&mut seen);
-                seen.clear();
+                if let Some(recorder) = &mut recorder {
+                    recorder.take(&mut run, yard, done)?;
+                }
+                // Nobody is there to be handed what arrived; it is made ready all the same, as then.
+                let mut own = yard.lock();
+                own.collect(&mut seen);
+                for Delivery { packet, .. } in seen.drain(..) {
+                    leave(&mut own, &packet, 0);
+                }
+                drop(own);
                 inject((&mut run, yard), (&mut directory, &doors), at, host, &bytes);
             }
             Entry::End { at_ps, digest } => {
                 advance(&mut run, done, Time(at_ps), &progress);
+                if let Some(mut recorder) = recorder {
+                    recorder.take(&mut run, yard, Time(at_ps))?;
+                    recorder.finish()?;
+                }
                 let record = run.finish(&Alone).expect("a run alone has its record");
                 return Ok((digest, record));
             }

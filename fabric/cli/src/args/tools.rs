@@ -157,6 +157,9 @@ pub struct Live {
     /// Record every injected frame with its time, to be run again; of the first variant.
     #[arg(long, value_name = "FILE", conflicts_with = "variant")]
     pub journal: Option<PathBuf>,
+    /// Folder for what `[capture]` records; must not exist, or be empty [default: results/runs/NAME, numbered if taken].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Run a journal again, offline, and compare the digests; exit code 1 if they differ.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "journal", "sets", "seed", "variant"])]
     pub replay: Option<PathBuf>,
