@@ -29,7 +29,7 @@ fn asked(variable: &str, otherwise: u64) -> u64 {
 /// the stacks of simulated hosts, captures and rewriting. Nothing fails, and again gives the same. `ULTRALOOM_DAMAGED` says how many.
 #[test]
 fn damaged_frames_break_nothing_offline() {
-    let place = Place::new("live-damage");
+    let place = Place::new("live-offline");
     let scenario = format!(
         "{}[capture]\nports = [\"host:0\", \"leaf:0 spine:0\"]\nframes = 20000\n",
         FAR.replace("1 ms", "20 us").replace("[live]", "[live]\nrouted = true")

@@ -21,9 +21,9 @@ const HELD: Span = Span::from_millis(10);
 pub struct Passed {
     /// When, where, and the packet as it was then.
     pub captured: Captured,
-    /// The bytes of a real frame, without frame check sequence, with marks and trimming as they were then, and how many there were
-    /// before trimming of what is not trimmed by rule; `None` for a packet of a simulated host's transport.
-    pub bytes: Option<(Vec<u8>, u32)>,
+    /// The bytes of a real frame, without frame check sequence, with marks and trimming as they were then and the time to live that it
+    /// began with; `None` for a packet of a simulated host's transport.
+    pub bytes: Option<Vec<u8>>,
 }
 
 /// Where frames go: a file.
@@ -65,17 +65,13 @@ impl Recorder {
         run.take_captured(&mut self.fresh);
         let mut yard = yard.lock();
         for captured in self.fresh.frames.drain(..) {
-            let bytes = if is_frame(&captured.packet) {
-                let bytes = yard.at_port(&captured.packet);
-                if bytes.is_none() {
-                    self.figures.lost += 1;
-                    continue;
-                }
-                bytes
+            let mut bytes = is_frame(&captured.packet).then(Vec::new);
+            let copied = bytes.as_mut().map(|bytes| yard.copy(&captured.packet, 0, bytes));
+            if copied == Some(None) {
+                self.figures.lost += 1;
             } else {
-                None
-            };
-            self.held.push(Passed { captured, bytes });
+                self.held.push(Passed { captured, bytes });
+            }
         }
         drop(yard);
         self.give(Time(now.0.saturating_sub(HELD.0)))

@@ -172,3 +172,87 @@ impl<E: Endpoint> Endpoint for Live<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fabric::engine::timers::Timers;
+    use fabric::ids::Class;
+    use fabric::probe::EndpointCounters;
+    use fabric::series::Measured;
+    use fabric::telemetry::Telemetry;
+
+    use crate::answer::tests::{ECHO, answering};
+    use crate::frame::look;
+
+    /// A transport that always has a packet of 4 KB.
+    struct Endless;
+
+    impl Endpoint for Endless {
+        fn on_post(&mut self, _: &mut HostCx<'_>, _: Message) {}
+        fn on_packet(&mut self, _: &mut HostCx<'_>, _: &Packet) {}
+        fn on_timer(&mut self, _: &mut HostCx<'_>, _: TimerId) {}
+        fn poll_send(&mut self, _: &mut HostCx<'_>, _: u8, _: u8) -> Send {
+            Send::Packet(Packet { bytes: 4_000, ..Packet::default() })
+        }
+    }
+
+    /// Calls with a context.
+    fn with<R>(now: Time, call: impl FnOnce(&mut HostCx<'_>) -> R) -> R {
+        let (mut timers, mut completions) = (Timers::default(), Vec::new());
+        let (mut counters, mut telemetry) = (EndpointCounters::default(), Telemetry::default());
+        let mut measured = Measured::default();
+        call(&mut HostCx {
+            now,
+            host: HostId(2),
+            timers: &mut timers,
+            completions: &mut completions,
+            counters: &mut counters,
+            telemetry: &mut telemetry,
+            measured: &mut measured,
+        })
+    }
+
+    /// A host of number 2 to which host 1 has sent so many echo requests of 1,042 B.
+    fn asked(times: usize) -> Live<Endless> {
+        let yard = SharedYard::new(1 << 20);
+        let answers = Some(answering());
+        let mut live = Live::Simulated(Simulated::new(HostId(2), Endless, yard.clone(), answers));
+        for _ in 0..times {
+            let ends = (Time::ZERO, HostId(1), HostId(2));
+            assert!(yard.lock().take_in(ends, &ECHO, &look(&ECHO)));
+            let packet = yard.lock().pop(HostId(1)).expect("it waits");
+            with(Time(5), |cx| live.on_packet(cx, &packet));
+        }
+        assert_eq!(yard.lock().counts.answers, times as u64);
+        live
+    }
+
+    /// While both have something to send, transport and stack have the same share of the NIC in bytes.
+    #[test]
+    fn stack_and_transport_share_the_nic() {
+        let mut live = asked(100);
+        let (mut frames, mut packets) = (0, 0);
+        while frames < 90 * 1_046 {
+            match with(Time(9), |cx| live.poll_send(cx, 0, 0)) {
+                Send::Packet(packet) if is_frame(&packet) => frames += i64::from(packet.bytes),
+                Send::Packet(packet) => packets += i64::from(packet.bytes),
+                other => panic!("{other:?}"),
+            }
+            assert!((frames - packets).abs() <= 5_046, "{frames} and {packets} B");
+        }
+    }
+
+    /// A class that is paused holds back the stack's frames, not what the transport may send; a host that nobody asked has no stack.
+    #[test]
+    fn pauses_hold_back_frames() {
+        let mut live = asked(3);
+        let paused = Class::DATA.bit();
+        for _ in 0..5 {
+            let sent = with(Time(9), |cx| live.poll_send(cx, 0, paused));
+            assert!(matches!(sent, Send::Packet(packet) if !is_frame(&packet)));
+        }
+        let Live::Simulated(host) = asked(0) else { panic!("a simulated host") };
+        assert!(host.stack.is_none());
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fabric::ids::HostId;
-use fabric::packet::{Packet, Phase, flags};
+use fabric::packet::{self, Packet, Phase, flags};
 use fabric::units::Time;
 use serde::Serialize;
 use transports::wire::outer::FCS;
@@ -37,8 +37,6 @@ pub struct FrameCounts {
     pub undeliverable: u64,
     /// More than the NIC of an attached host had room for.
     pub dropped_nic: u64,
-    /// Trimmed, but of a protocol that switches do not trim.
-    pub dropped_foreign: u64,
     /// Time to live was over.
     pub dropped_ttl: u64,
     /// For simulated hosts, and taken in by their stacks.
@@ -60,7 +58,6 @@ impl FrameCounts {
     /// A frame is not handed on although its packet arrived.
     pub(crate) fn refuse(&mut self, refusal: Refusal) {
         match refusal {
-            Refusal::TrimmedForeign => self.dropped_foreign += 1,
             Refusal::TimeToLive => self.dropped_ttl += 1,
         }
     }
@@ -176,7 +173,8 @@ impl Yard {
             psn: number as u32,
             entropy: sight.entropy,
             bytes: ((bytes.len() + FCS) as u16).max(SHORTEST),
-            kind: sight.packet,
+            // Of what is not UET no switch knows how to trim it.
+            kind: if sight.kind == Kind::Uet { sight.packet } else { packet::Kind::Foreign },
             class: sight.class,
             flags: flag(sight.ecn_capable, flags::ECN_CAPABLE) | flag(sight.marked, flags::CE),
             phase: Phase::FRESH,
@@ -234,19 +232,6 @@ impl Yard {
                 None
             }
         }
-    }
-
-    /// A packet's frame as it is at a port: with its mark, and trimmed. A frame that no switch would trim is cut where the model's
-    /// switch cut it, and beside it stands how long it was. `None` if it was overwritten.
-    pub(crate) fn at_port(&mut self, packet: &Packet) -> Option<(Vec<u8>, u32)> {
-        let (kind, bytes) = self.bytes(packet)?;
-        let (mut frame, whole) = (bytes.clone(), bytes.len() as u32);
-        if rewrite(&mut frame, kind, packet, 0).is_err() {
-            frame.truncate(usize::from(packet.bytes).saturating_sub(FCS));
-            return Some((frame, whole));
-        }
-        let length = frame.len() as u32;
-        Some((frame, length))
     }
 
     /// What has reached attached hosts since this was last asked; `into` is filled and was empty.

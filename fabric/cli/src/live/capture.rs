@@ -44,18 +44,10 @@ pub(super) fn recorder(
     let mut writer = writer.map_err(|error| told(failed(error)))?;
     let sink = move |passed: &Passed| {
         let captured = &passed.captured;
-        let model;
-        let (bytes, length) = match &passed.bytes {
-            Some((bytes, length)) => (&bytes[..], *length),
-            None => match simulated(&ports, passed) {
-                Some(bytes) => {
-                    model = bytes;
-                    (&model[..], model.len() as u32)
-                }
-                None => return Ok(()),
-            },
-        };
-        writer.frame(&ports.frame(0, captured, (bytes, length))).map_err(&failed)
+        let model = if passed.bytes.is_none() { simulated(&ports, passed) } else { None };
+        let Some(bytes) = passed.bytes.as_ref().or(model.as_ref()) else { return Ok(()) };
+        let frame = ports.frame(0, captured, (bytes, bytes.len() as u32));
+        writer.frame(&frame).map_err(&failed)
     };
     Ok(Some(Recorder::new(Box::new(sink))))
 }

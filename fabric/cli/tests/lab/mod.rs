@@ -7,7 +7,7 @@ pub(crate) mod tools;
 
 use std::fs::File;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -31,9 +31,14 @@ pub(crate) fn can_run(programs: &[&str]) -> bool {
         eprintln!("SKIP: {missing} is not installed");
         return false;
     }
-    let name = format!("ultraloom-probe-{}", std::process::id());
-    let made = ip(&["netns", "add", &name]).status.success();
-    ip(&["netns", "del", &name]);
+    // Tests that begin together ask once.
+    static MADE: OnceLock<bool> = OnceLock::new();
+    let made = *MADE.get_or_init(|| {
+        let name = format!("ultraloom-probe-{}", std::process::id());
+        let made = ip(&["netns", "add", &name]).status.success();
+        ip(&["netns", "del", &name]);
+        made
+    });
     if !made {
         eprintln!("SKIP: namespaces cannot be made here");
     }
