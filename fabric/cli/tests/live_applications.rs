@@ -17,8 +17,8 @@ fn tool() {
     lab::tools::run();
 }
 
-/// Seconds of iperf3, the first of which does not count.
-const SECONDS: u64 = 8;
+/// Seconds of iperf3.
+const SECONDS: u64 = 10;
 
 /// iperf3 from hosts to host 7, each with a server of its own; what each receiver measured.
 fn iperf(session: &Session, hosts: &[u32], arguments: &[&str]) -> Vec<Value> {
@@ -29,10 +29,9 @@ fn iperf(session: &Session, hosts: &[u32], arguments: &[&str]) -> Vec<Value> {
     };
     let mut servers: Vec<Child> = hosts.iter().map(serve).collect();
     std::thread::sleep(Duration::from_millis(500));
-    let seconds = (SECONDS + 1).to_string();
+    let seconds = SECONDS.to_string();
     let client = |host: &u32| {
-        let (port, to) =
-            (port(host), ["iperf3", "-c", "10.0.0.8", "-O", "1", "-J", "-t", &seconds]);
+        let (port, to) = (port(host), ["iperf3", "-c", "10.0.0.8", "-J", "-t", &seconds]);
         let mut client = session.on(*host, &[&to[..], &["-p", &port], arguments].concat());
         client.stdout(Stdio::piped()).spawn().expect("iperf3 starts")
     };
@@ -83,7 +82,7 @@ fn two_tcp_flows_share_the_bottleneck() {
         for host in [0, 1, 7] {
             session.output(host, &["sysctl", "-w", "net.ipv4.tcp_ecn=1"]);
         }
-        let rates = rates(&iperf(&session, &[0, 1], &[]));
+        let rates = rates(&iperf(&session, &[0, 1], &["-O", "1"]));
         let told = session.end("-TERM").1;
         let (sum, ratio) = (rates[0] + rates[1], rates[0].min(rates[1]) / rates[0].max(rates[1]));
         let marked = told["frames"]["marked"].as_u64().unwrap_or(0);
@@ -140,7 +139,7 @@ fn incast_of_tcp_fills_the_bottleneck() {
     let mut found = Vec::new();
     for attempt in 0..3 {
         let mut session = Session::start(&format!("many{attempt}"), &scenario, &[]);
-        let rates = rates(&iperf(&session, &[0, 1, 3], &["-P", "2"]));
+        let rates = rates(&iperf(&session, &[0, 1, 3], &["-P", "2", "-O", "1"]));
         let told = session.end("-TERM").1;
         let sum: f64 = rates.iter().sum();
         let fabric = &told["fabric"];
