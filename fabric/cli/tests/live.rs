@@ -182,6 +182,83 @@ fn ports_are_captured() {
     assert!(read("out/base.pcapng") == read("again/base.pcapng"), "the replay captures the same");
 }
 
+/// A veth pair that a user has made, one end in a namespace; it goes with the test.
+struct Pair {
+    outside: String,
+    namespace: String,
+}
+
+impl Pair {
+    /// With the address of host 0 inside.
+    fn new() -> Pair {
+        let id = std::process::id();
+        let pair = Pair { outside: format!("ult{id}"), namespace: format!("ult-pair-{id}") };
+        let Pair { outside, namespace } = &pair;
+        lab::ip(&["netns", "add", namespace]);
+        let peer = ["peer", "name", "eth0", "netns", namespace];
+        lab::ip(&[&["link", "add", outside, "type", "veth"], &peer[..]].concat());
+        pair.inside(&["ip", "addr", "add", "10.0.0.1/8", "dev", "eth0"]);
+        pair.set(&["up"]);
+        pair
+    }
+
+    /// Runs a program inside; what it prints.
+    fn inside(&self, program: &[&str]) -> String {
+        let output = lab::ip(&[&["netns", "exec", &self.namespace], program].concat());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Sets something of both ends.
+    fn set(&self, what: &[&str]) {
+        lab::ip(&[&["link", "set", "dev", &self.outside], what].concat());
+        self.inside(&[&["ip", "link", "set", "dev", "eth0"], what].concat());
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        lab::ip(&["netns", "del", &self.namespace]);
+        lab::ip(&["link", "del", &self.outside]);
+    }
+}
+
+/// Of an interface that a user names is said which offloads are on and how to switch them off; frames longer than its MTU are told,
+/// and those longer than any frame are counted under their name. Nothing else becomes of the interface, and host 0 can ping through it.
+#[test]
+fn named_interfaces_are_watched() {
+    if !can_run(&["ping"]) {
+        return;
+    }
+    let _alone = alone();
+    let pair = Pair::new();
+    let named = format!(
+        "{}[[host]]\nnumber = 0\nattach = \"interface\"\ninterface = \"{}\"\n",
+        FAR.replace("1 ms", "20 us").replace("[0, 1, 7]", "[1]"),
+        pair.outside
+    );
+    let mut session = Session::start("named", &named, &[]);
+    let ping = pair.inside(&["ping", "-c", "3", "-i", "0.2", "10.0.0.2"]);
+    assert!(ping.contains("3 received"), "{ping}");
+    // What a wire would not do: longer frames than the interface had when it was attached.
+    pair.set(&["mtu", "12000"]);
+    pair.inside(&["ping", "-c", "2", "-i", "0.2", "-W", "1", "-s", "4000", "10.0.0.2"]);
+    pair.inside(&["ping", "-c", "2", "-i", "0.2", "-W", "1", "-s", "9500", "10.0.0.2"]);
+    let (_, told) = session.end("-INT");
+    let said = session.text("err.txt");
+    assert!(
+        said.contains(&format!("ethtool -K {} tx off tso off gso off", pair.outside)),
+        "{said}"
+    );
+    assert!(said.contains("host 0 sends frames longer than its MTU"), "{said}");
+    assert_eq!(
+        (&told["beyond_mtu"], &told["taken"]["oversized"]),
+        (&4.into(), &2.into()),
+        "{told}"
+    );
+    let there = lab::ip(&["link", "show", &pair.outside]);
+    assert!(there.status.success(), "it was not made by the session, and stays");
+}
+
 /// What is wrong with a live scenario is said before anything is made.
 #[test]
 fn wrong_live_scenarios_are_refused() {

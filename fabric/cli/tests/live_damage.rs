@@ -109,7 +109,7 @@ fn with_faults(seconds: u64, seed: u64) -> String {
         "routing = { kind = \"round-robin\", convergence = \"20 ms\" }\nlink_rate",
     );
     text += &format!(
-        "[workload]\nkind = \"poisson\"\nsizes = \"google-rpc\"\nload = 0.1\nduration = \"{seconds} s\"\n"
+        "[workload]\nkind = \"poisson\"\nsizes = \"fixed\"\nbytes = \"1 MB\"\nload = 0.1\nduration = \"{seconds} s\"\n"
     );
     for _ in 0..seconds / 3 {
         let at = 2_000 + numbers.next(seconds * 1_000);
@@ -150,6 +150,7 @@ fn soak() {
     let (seconds, seed) = (asked("ULTRALOOM_SOAK", 600), asked("ULTRALOOM_SEED", 11));
     let mut session = Session::start("soak", &with_faults(seconds, seed), &[]);
     let process = session.child.id();
+    #[allow(clippy::disallowed_methods, reason = "it lasts so long by the clock")]
     let (start, mut samples) = (Instant::now(), Vec::new());
     let (mut round, mut said) = (0, BTreeMap::<String, u64>::new());
     while start.elapsed() < Duration::from_secs(seconds) {

@@ -276,6 +276,7 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
     use transports::uet::config::UetConfig;
+    use transports::uet::header::{Ack, NackCode};
     use transports::wire::compose::Protocol;
 
     /// A frame of UET as the model writes it.
@@ -290,6 +291,10 @@ mod tests {
             flags: packet::flags::ECN_CAPABLE,
             ..Packet::default()
         };
+        // A NACK says why.
+        let why = Ack { code: NackCode::Trimmed, ..Ack::to(&packet, 1) };
+        let body = if kind == packet::Kind::Nack { why.pack() } else { packet.body };
+        let packet = Packet { body, ..packet };
         Protocol::Uet(Arc::new(config)).frame(&packet).expect("a frame")
     }
 

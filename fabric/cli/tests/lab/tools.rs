@@ -1,6 +1,8 @@
 //! Programs that tests start on hosts: the test binary itself, in another namespace, running its test `tool`, which does what
 //! [`WHAT`] says and prints one line that begins with [`SAYS`].
 
+#![allow(clippy::disallowed_methods, reason = "programs on real hosts go by the clock")]
+
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};

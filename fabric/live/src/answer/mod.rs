@@ -7,6 +7,8 @@
 
 mod device;
 mod services;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -235,71 +237,4 @@ fn instant(time: Time, dilation: f64) -> Instant {
 /// An emulated time at which the stack's clock shows `instant`, or a little more.
 fn time(instant: Instant, dilation: f64) -> Time {
     Time((instant.total_micros().max(0) as f64 * 1e6 / dilation).ceil() as u64)
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use smoltcp::wire::{Icmpv4Message, Icmpv4Packet};
-
-    /// An echo request of 1,000 B from host 1 to host 2.
-    pub(crate) static ECHO: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
-        let mut frame = vec![7; ETHERNET + 28 + 1_000];
-        let (src_addr, dst_addr) = (outer::mac(HostId(1)), outer::mac(HostId(2)));
-        let ethernet = EthernetRepr { src_addr, dst_addr, ethertype: EthernetProtocol::Ipv4 };
-        ethernet.emit(&mut EthernetFrame::new_unchecked(&mut frame[..]));
-        let header = [0x45, 0, 4, 4, 0, 1, 0, 0, 64, 1, 0, 0, 10, 0, 0, 2, 10, 0, 0, 3];
-        frame[ETHERNET..][..20].copy_from_slice(&header);
-        Ipv4Packet::new_unchecked(&mut frame[ETHERNET..]).fill_checksum();
-        let mut icmp = Icmpv4Packet::new_unchecked(&mut frame[ETHERNET + 20..]);
-        icmp.set_msg_type(Icmpv4Message::EchoRequest);
-        icmp.set_msg_code(0);
-        icmp.fill_checksum();
-        frame
-    });
-
-    /// How hosts of tests answer.
-    pub(crate) fn answering() -> Answering {
-        Answering { seed: 1, dilation: 1.0, mtu: 1_500, routed: None }
-    }
-
-    fn packet() -> Packet {
-        Packet { src: HostId(1), dst: HostId(2), ..Packet::default() }
-    }
-
-    /// An echo is answered to whom asked, with what was sent; of the address that is asked for, the owner answers ARP.
-    #[test]
-    fn echoes_and_addresses_are_answered() {
-        let yard = SharedYard::new(1 << 20);
-        let mut stack = Stack::new(HostId(2), &answering(), Time::ZERO);
-        stack.on_frame(Time(7), &packet(), &ECHO, &yard);
-        let mut own = yard.lock();
-        let answer = own.pop(HostId(2)).expect("an answer");
-        assert_eq!((answer.src, answer.dst), (HostId(2), HostId(1)));
-        let (kind, bytes) = own.bytes(&answer).expect("its bytes");
-        assert_eq!((kind, &bytes[..6]), (Kind::Ipv4, &ECHO[6..12]));
-        assert_eq!(bytes[ETHERNET + 28..], ECHO[ETHERNET + 28..]);
-        let ask = |last| {
-            let mut arp = vec![0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2];
-            arp.extend([0, 0, 0, 0, 0, 0, 10, 0, 0, last]);
-            resolve(HostId(2), &arp)
-        };
-        let reply = ask(3).expect("a reply");
-        assert_eq!((&reply[..6], look(&reply).kind), (&ECHO[6..12], Kind::Arp));
-        assert_eq!(ask(4), None);
-    }
-
-    /// What claims to come from the host itself, and what is not for its address, has no answer.
-    #[test]
-    fn lies_are_not_answered() {
-        let yard = SharedYard::new(1 << 20);
-        let mut stack = Stack::new(HostId(2), &answering(), Time::ZERO);
-        for (place, byte) in [(ETHERNET + 15, 3), (ETHERNET + 19, 9)] {
-            let mut lie = ECHO.clone();
-            lie[place] = byte;
-            Ipv4Packet::new_unchecked(&mut lie[ETHERNET..]).fill_checksum();
-            stack.on_frame(Time(7), &packet(), &lie, &yard);
-        }
-        assert!(yard.lock().first(HostId(2)).is_none());
-    }
 }

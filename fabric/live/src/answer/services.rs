@@ -77,6 +77,12 @@ impl Services {
         Services { sockets, connections: Vec::new(), datagrams, scratch: Vec::new() }
     }
 
+    /// Open connections.
+    #[cfg(test)]
+    pub(super) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
     /// An IPv4 packet is about to be taken in: if it opens a connection to a service, there is a socket for it.
     pub(super) fn admit(&mut self, packet: &[u8]) {
         let Some((ends, service)) = opening(packet) else { return };
