@@ -108,7 +108,7 @@ impl Client {
     /// So many steps of 100 us: all frames of both cross; `twice` says that the client's do two times.
     fn step(&mut self, steps: u32, twice: bool) {
         for _ in 0..steps {
-            self.now = self.now + Span::from_micros(100);
+            self.now += Span::from_micros(100);
             let at = instant(self.now, 1.0);
             self.interface.poll(at, &mut self.nic, &mut self.sockets);
             for mut frame in std::mem::take(&mut self.nic.outbound) {
