@@ -30,11 +30,21 @@ pub enum Kind {
     Pfc,
     /// Credit update of a link (CF_Update and CC_Update); made and consumed by ports, never routed.
     LinkCredit,
+    /// Of a protocol that switches do not know: where they would trim it, they drop it.
+    Foreign,
 }
 
 /// All kinds, by number.
-const KINDS: [Kind; 7] =
-    [Kind::Data, Kind::Ack, Kind::Nack, Kind::Control, Kind::Cnp, Kind::Pfc, Kind::LinkCredit];
+const KINDS: [Kind; 8] = [
+    Kind::Data,
+    Kind::Ack,
+    Kind::Nack,
+    Kind::Control,
+    Kind::Cnp,
+    Kind::Pfc,
+    Kind::LinkCredit,
+    Kind::Foreign,
+];
 
 /// Bits of [`Packet::flags`].
 pub mod flags {

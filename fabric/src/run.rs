@@ -1,5 +1,6 @@
 //! A run: shards executed to the end, then read out.
 
+use crate::capture::CaptureRecord;
 use crate::endpoint::Endpoint;
 use crate::engine::Progress;
 use crate::engine::ranks::{Alone, Ranks, Split};
@@ -9,6 +10,7 @@ pub use crate::engine::window::Stage;
 use crate::engine::window::{Limits, Outcome, Paces};
 use crate::ids::HostId;
 use crate::layout::Layout;
+use crate::net::tap;
 use crate::part::{Part, merge};
 use crate::probe::RunRecord;
 use crate::program::Program;
@@ -124,6 +126,18 @@ impl<E: Endpoint, P: Program> Run<E, P> {
     /// emulation. All events before `at` have to have been run, and none after it.
     pub fn knock(&mut self, door: Door, at: Time) {
         self.shards[door.shard].knock(door.node, at);
+    }
+
+    /// Moves what has been captured so far to the end of `into`, which is put in order; the record at the end has what comes
+    /// later.
+    pub fn take_captured(&mut self, into: &mut CaptureRecord) {
+        for shard in &mut self.shards {
+            let record = &mut shard.outlet.taps.record;
+            into.frames.append(&mut record.frames);
+            into.pauses.append(&mut record.pauses);
+            into.beyond += std::mem::take(&mut record.beyond);
+        }
+        tap::sort(into);
     }
 
     /// How the run stands.

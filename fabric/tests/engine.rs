@@ -37,6 +37,22 @@ fn an_unloaded_message_takes_its_closed_form() {
     }
 }
 
+/// What switches do not know they drop where they would trim it, and its sender hears nothing of it.
+#[test]
+fn foreign_packets_are_dropped_not_trimmed() {
+    let mut case = Case::new(leaf_spine(1, 8, 1), config(20 * FRAME, TRIM));
+    for src in 1..8 {
+        case = case.send(src, 0, 60 * FRAME);
+    }
+    let trimmed =
+        |record: &RunRecord| -> u64 { record.ports.iter().map(|port| port.counters.trimmed).sum() };
+    let known = case.run(1, 1);
+    assert!(trimmed(&known) > 100 && dropped(&known) == 0);
+    case.is_foreign = true;
+    let foreign = case.run(1, 1);
+    assert!(trimmed(&foreign) == 0 && dropped(&foreign) > 100);
+}
+
 /// Two senders into one port share it: the last byte leaves after both messages' frames.
 #[test]
 fn a_shared_bottleneck_serves_both_to_the_frame() {

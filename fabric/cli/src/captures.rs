@@ -4,12 +4,86 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use fabric::capture::CaptureRecord;
+use fabric::capture::{CaptureRecord, Captured};
+use fabric::ids::PortId;
+use fabric::packet::Packet;
 use results::pcapng::{Frame, Interface, Writer};
 use transports::wire::compose::Protocol;
 
 use crate::error::UserError;
 use crate::prepare::Prepared;
+
+/// Captured ports as interfaces of a file, and how their packets are written.
+pub(crate) struct Ports {
+    /// In the order of their numbers.
+    ports: Vec<(u32, Interface)>,
+    /// Those within domains.
+    inner: Vec<u32>,
+    protocol: Protocol,
+    inner_protocol: Option<Protocol>,
+    /// Bytes kept of a frame.
+    snap: usize,
+}
+
+impl Ports {
+    /// Those of a scenario's `[capture]`, described with `of`; `None` if it asks for none.
+    pub(crate) fn new(of: &str, snap: Option<usize>, prepared: &Prepared) -> Option<Ports> {
+        let capture = prepared.capture.as_ref()?;
+        let graph = &prepared.graph;
+        let ports = capture.ports.iter().map(|port| {
+            let (node, peer, link) = fabric::layout::ends_of(graph, *port);
+            let interface = Interface {
+                name: graph.name(node),
+                description: format!("{} towards {}, {of}", graph.name(node), graph.name(peer)),
+                bits_per_second: graph.links[link.index()].rate.bits_per_second(),
+            };
+            (port.0, interface)
+        });
+        let is_inner = |node| graph.switch(node).is_some_and(|s| s.tier > graph.top_tier());
+        let inner = capture.ports.iter().filter(|port| {
+            let (node, peer, _) = fabric::layout::ends_of(graph, **port);
+            is_inner(node) || is_inner(peer)
+        });
+        Some(Ports {
+            inner: inner.map(|port| port.0).collect(),
+            inner_protocol: prepared.behaviour.scale_up.as_ref().map(|inner| inner.protocol()),
+            ports: ports.collect(),
+            protocol: prepared.behaviour.transport.protocol(),
+            snap: snap.unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Their interfaces, in order.
+    pub(crate) fn interfaces(&self) -> impl Iterator<Item = &Interface> {
+        self.ports.iter().map(|(_, interface)| interface)
+    }
+
+    /// The bytes of a packet that passed a port; `None` if it was no frame.
+    pub(crate) fn bytes(&self, port: PortId, packet: &Packet) -> Option<Vec<u8>> {
+        let protocol = match &self.inner_protocol {
+            Some(protocol) if self.inner.contains(&port.0) => protocol,
+            _ => &self.protocol,
+        };
+        protocol.frame(packet)
+    }
+
+    /// A frame of a file whose interfaces are these, after `before` others.
+    pub(crate) fn frame<'a>(
+        &self,
+        before: usize,
+        captured: &Captured,
+        (bytes, length): (&'a [u8], u32),
+    ) -> Frame<'a> {
+        let place = self.ports.binary_search_by_key(&captured.port.0, |(port, _)| *port);
+        Frame {
+            interface: (before + place.expect("only captured ports have frames")) as u32,
+            at: captured.at,
+            way: captured.way,
+            length,
+            bytes: &bytes[..bytes.len().min(self.snap)],
+        }
+    }
+}
 
 /// What a workload's run captured, and what its ports and packets are.
 pub struct CaptureSet {
@@ -19,14 +93,7 @@ pub struct CaptureSet {
     pub workload: String,
     /// Its frames.
     pub record: CaptureRecord,
-    /// The captured ports, in the order of their numbers.
-    ports: Vec<(u32, Interface)>,
-    /// Those within domains.
-    inner: Vec<u32>,
-    protocol: Protocol,
-    inner_protocol: Option<Protocol>,
-    /// Bytes kept of a frame.
-    snap: usize,
+    ports: Ports,
 }
 
 impl CaptureSet {
@@ -38,36 +105,9 @@ impl CaptureSet {
         prepared: &Prepared,
         record: CaptureRecord,
     ) -> Option<CaptureSet> {
-        let capture = prepared.capture.as_ref()?;
-        let graph = &prepared.graph;
-        let ports = capture.ports.iter().map(|port| {
-            let (node, peer, link) = fabric::layout::ends_of(graph, *port);
-            let interface = Interface {
-                name: graph.name(node),
-                description: format!(
-                    "{} towards {}, {workload}",
-                    graph.name(node),
-                    graph.name(peer)
-                ),
-                bits_per_second: graph.links[link.index()].rate.bits_per_second(),
-            };
-            (port.0, interface)
-        });
-        let is_inner = |node| graph.switch(node).is_some_and(|s| s.tier > graph.top_tier());
-        let inner = capture.ports.iter().filter(|port| {
-            let (node, peer, _) = fabric::layout::ends_of(graph, **port);
-            is_inner(node) || is_inner(peer)
-        });
-        Some(CaptureSet {
-            inner: inner.map(|port| port.0).collect(),
-            inner_protocol: prepared.behaviour.scale_up.as_ref().map(|inner| inner.protocol()),
-            variant: variant.to_owned(),
-            workload: workload.to_owned(),
-            record,
-            ports: ports.collect(),
-            protocol: prepared.behaviour.transport.protocol(),
-            snap: snap.unwrap_or(usize::MAX),
-        })
+        let ports = Ports::new(workload, snap, prepared)?;
+        let (variant, workload) = (variant.to_owned(), workload.to_owned());
+        Some(CaptureSet { variant, workload, record, ports })
     }
 }
 
@@ -93,7 +133,7 @@ pub fn write(sets: &[&CaptureSet], path: &Path) -> Result<(), UserError> {
         |error: std::io::Error| UserError::new(format!("cannot write {}: {error}", path.display()));
     let out = BufWriter::new(File::create(path).map_err(failed)?);
     let interfaces: Vec<Interface> =
-        sets.iter().flat_map(|set| &set.ports).map(|(_, interface)| interface.clone()).collect();
+        sets.iter().flat_map(|set| set.ports.interfaces()).cloned().collect();
     let workloads: Vec<&str> = sets.iter().map(|set| set.workload.as_str()).collect();
     let beyond: u64 = sets.iter().map(|set| set.beyond()).sum();
     let comment = format!(
@@ -105,22 +145,11 @@ pub fn write(sets: &[&CaptureSet], path: &Path) -> Result<(), UserError> {
     let mut first = 0;
     for set in sets {
         for captured in &set.record.frames {
-            let protocol = match &set.inner_protocol {
-                Some(protocol) if set.inner.contains(&captured.port.0) => protocol,
-                _ => &set.protocol,
-            };
-            let Some(bytes) = protocol.frame(&captured.packet) else { continue };
-            let place = set.ports.binary_search_by_key(&captured.port.0, |(port, _)| *port);
-            let frame = Frame {
-                interface: first + place.expect("only captured ports have frames") as u32,
-                at: captured.at,
-                way: captured.way,
-                length: bytes.len() as u32,
-                bytes: &bytes[..bytes.len().min(set.snap)],
-            };
+            let Some(bytes) = set.ports.bytes(captured.port, &captured.packet) else { continue };
+            let frame = set.ports.frame(first, captured, (&bytes, bytes.len() as u32));
             writer.frame(&frame).map_err(failed)?;
         }
-        first += set.ports.len() as u32;
+        first += set.ports.interfaces().count();
     }
     writer.finish().flush().map_err(failed)
 }

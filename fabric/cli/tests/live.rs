@@ -1,143 +1,19 @@
 //! `ultraloom live`: real hosts in namespaces that the command makes. Skipped, with the reason, where that cannot be done.
 
+mod lab;
 mod place;
 
-use std::fs::File;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::process::Command;
 
+use lab::{FAR, Session, alone, can_run, least};
 use place::Place;
 use serde_json::Value;
 
-/// Sessions run one at a time: a start removes what others have left, and lags are their own.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether namespaces can be made here, with the programs that a test needs.
-fn can_run(programs: &[&str]) -> bool {
-    let is_there = |program: &str| {
-        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
-        found.is_ok_and(|output| output.status.success())
-    };
-    let mut needed = ["ip", "ethtool"].iter().chain(programs);
-    if let Some(missing) = needed.find(|program| !is_there(program)) {
-        eprintln!("SKIP: {missing} is not installed");
-        return false;
-    }
-    let name = format!("ultraloom-probe-{}", std::process::id());
-    let made = ip(&["netns", "add", &name]).status.success();
-    ip(&["netns", "del", &name]);
-    if !made {
-        eprintln!("SKIP: namespaces cannot be made here");
-    }
-    made
-}
-
-fn ip(arguments: &[&str]) -> Output {
-    Command::new("ip").args(arguments).output().expect("ip starts")
-}
-
-/// A session that runs until it is told to end.
-struct Session {
-    name: String,
-    child: Child,
-    place: Place,
-}
-
-impl Session {
-    /// Starts a session of a scenario and waits until its namespaces are there.
-    fn start(name: &str, scenario: &str, arguments: &[&str]) -> Session {
-        let place = Place::new(&format!("live-{name}"));
-        place.file("lab.toml", scenario);
-        let name = format!("{name}-{}", std::process::id());
-        let file = |file: &str| File::create(place.0.join(file)).expect("a file");
-        let child = Command::new(env!("CARGO_BIN_EXE_ultraloom"))
-            .current_dir(&place.0)
-            .args(["live", "lab.toml", "--session", &name, "--output", "json"])
-            .args(arguments)
-            .stdout(file("out.json"))
-            .stderr(file("err.txt"))
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let session = Session { name, child, place };
-        let last = session.namespace(session.last_host(scenario));
-        for _ in 0..600 {
-            let up = ip(&["-n", &last, "route", "get", "10.0.0.1"]).status.success();
-            if up {
-                return session;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("no namespaces: {}", session.text("err.txt"));
-    }
-
-    /// The last host of `number = [0, 1, 7]`.
-    fn last_host(&self, scenario: &str) -> u32 {
-        let list = scenario.split("number = [").nth(1).and_then(|rest| rest.split(']').next());
-        let last = list.and_then(|list| list.rsplit(',').next()).expect("a list of hosts");
-        last.trim().parse().expect("a number")
-    }
-
-    fn namespace(&self, host: u32) -> String {
-        format!("ultraloom-{}-h{host}", self.name)
-    }
-
-    fn text(&self, file: &str) -> String {
-        std::fs::read_to_string(self.place.0.join(file)).unwrap_or_default()
-    }
-
-    /// A program on a host.
-    fn on(&self, host: u32, program: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace(host)]).args(program);
-        command
-    }
-
-    fn output(&self, host: u32, program: &[&str]) -> String {
-        let output = self.on(host, program).output().expect("it starts");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Tells it to end with `signal`; its exit code and what it printed.
-    fn end(&mut self, signal: &str) -> (Option<i32>, Value) {
-        let id = self.child.id().to_string();
-        Command::new("kill").args([signal, &id]).status().expect("kill");
-        let status = self.child.wait().expect("it ends");
-        let told = serde_json::from_str(&self.text("out.json"));
-        (status.code(), told.unwrap_or(Value::Null))
-    }
-
-    fn has_namespaces(&self) -> bool {
-        let text = String::from_utf8(ip(&["netns", "list"]).stdout).expect("text");
-        text.contains(&self.namespace(0))
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        for host in 0..8 {
-            ip(&["netns", "del", &self.namespace(host)]);
-        }
-    }
-}
-
-/// Eight hosts on four leaves and two spines; links of 1 ms, so that machines that are busy can be told from the model.
-const FAR: &str = "name = \"far\"\n[topology]\nkind = \"leaf-spine\"\nhosts = 8\nhosts_per_leaf = 2\nspines = 2\n\
-    link_rate = \"100 Mb/s\"\nlink_delay = \"1 ms\"\n[live]\ntolerance = \"200 ms\"\n[[host]]\nnumber = [0, 1, 7]\n\
-    attach = \"veth\"\n";
-
-/// Least round trip that `ping` prints, in microseconds.
-fn least(ping: &str) -> f64 {
-    let line =
-        ping.lines().find(|line| line.contains("min/avg/max")).unwrap_or_else(|| panic!("{ping}"));
-    let least = line.split('=').nth(1).and_then(|rest| rest.split('/').next()).expect("a time");
-    least.trim().parse::<f64>().expect("a number") * 1e3
+/// Programs that the tests start on hosts.
+#[test]
+#[ignore = "other tests start it in namespaces"]
+fn tool() {
+    lab::tools::run();
 }
 
 /// A ping takes the modelled way: never less, and no more than 100 us and the measured lag beyond. The journal, run again offline, gives
@@ -153,12 +29,10 @@ fn pings_take_the_modelled_way_and_journals_give_the_digest() {
     let far = session.output(0, &["ping", "-c", "8", "-i", "0.1", "10.0.0.8"]);
     let (code, told) = session.end("-INT");
     assert_eq!((code, &told["valid"]), (Some(0), &Value::Bool(true)), "{told}");
-    // An echo is a frame of 102 B; with preamble and gap it takes 9.76 us a link at 100 Mb/s.
-    let way = |links: f64| 2.0 * (links * (1_000.0 + 9.76) + (links - 1.0) * 0.4 + 0.5);
     let lag = told["lag"]["max_us"].as_f64().expect("a lag");
     for (ping, links) in [(near, 2.0), (far, 4.0)] {
         assert!(ping.contains("8 received"), "{ping}");
-        let (found, model) = (least(&ping), way(links));
+        let (found, model) = (least(&ping), lab::way(links));
         // `ping` prints whole microseconds.
         assert!(found >= model - 1.0, "{found} us over {links} links, and the model takes {model}");
         assert!(found <= model + 100.0 + 2.0 * lag, "{found} us, {model} by the model, lag {lag}");
@@ -172,56 +46,6 @@ fn pings_take_the_modelled_way_and_journals_give_the_digest() {
     assert!(output.status.success(), "{replayed}");
     assert_eq!(replayed["digest"], told["digest"]);
     assert!(replayed["hops"].as_u64() > Some(100), "{replayed}");
-}
-
-/// Goodput of two TCP connections to one receiver over its link of 100 Mb/s, in Mb/s, and what the session told.
-fn two_to_one(attempt: u32) -> (f64, Value) {
-    let scenario = FAR.replace("1 ms", "20 us").replace(
-        "[live]",
-        "[switch]\nqueue = \"256 KiB\"\necn_kmin = \"32 KiB\"\necn_kmax = \"64 KiB\"\n[live]",
-    );
-    let mut session = Session::start(&format!("iperf{attempt}"), &scenario, &[]);
-    for host in [0, 1, 7] {
-        session.output(host, &["sysctl", "-w", "net.ipv4.tcp_ecn=1"]);
-    }
-    let serve = |port: &str| {
-        let mut server = session.on(7, &["iperf3", "-s", "-1", "-p", port]);
-        server.stdout(Stdio::null()).spawn().expect("iperf3 starts")
-    };
-    let mut servers = ["5201", "5202"].map(serve);
-    std::thread::sleep(Duration::from_millis(500));
-    let client = |host: u32, port: &str| {
-        let arguments = ["iperf3", "-c", "10.0.0.8", "-p", port, "-t", "4", "-O", "1", "-J"];
-        session.on(host, &arguments).stdout(Stdio::piped()).spawn().expect("iperf3 starts")
-    };
-    let clients = [client(0, "5201"), client(1, "5202")];
-    let rates = clients.map(|client| {
-        let output = client.wait_with_output().expect("it ends");
-        let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        told["end"]["sum_received"]["bits_per_second"].as_f64().unwrap_or_else(|| panic!("{told}"))
-    });
-    servers.iter_mut().for_each(|server| drop(server.kill().and_then(|()| server.wait())));
-    ((rates[0] + rates[1]) / 1e6, session.end("-TERM").1)
-}
-
-/// TCP gets what the emulated bottleneck leaves it, and with ECN sees marks. A machine that is busy with something else may take away from
-/// that, so one attempt of three is enough; no attempt gets more.
-#[test]
-fn tcp_fills_the_emulated_bottleneck() {
-    if !can_run(&["iperf3"]) {
-        return;
-    }
-    let _alone = alone();
-    let mut found = Vec::new();
-    for attempt in 0..3 {
-        let (sum, told) = two_to_one(attempt);
-        assert!(sum < 96.0, "{sum} Mb/s of 100: {told}");
-        found.push((sum, told["frames"]["marked"].as_u64().unwrap_or(0)));
-        if found.iter().any(|(sum, marked)| *sum > 88.0 && *marked > 10) {
-            return;
-        }
-    }
-    panic!("goodput in Mb/s and frames marked: {found:?}");
 }
 
 /// Namespaces and interfaces go with the session; what a killed one leaves, the next start removes.
@@ -242,6 +66,197 @@ fn nothing_is_left_behind() {
     assert!(!killed.has_namespaces(), "the next start has removed them");
     next.end("-INT");
     assert!(next.text("err.txt").contains(&killed.name), "{}", next.text("err.txt"));
+}
+
+/// Simulated hosts answer ARP, pings, TCP and UDP, among the packets that they send to each other, at the model's pace; a port
+/// that they do not serve refuses. A journal of all that gives the same digest.
+#[test]
+fn simulated_hosts_answer() {
+    if !can_run(&["ping"]) {
+        return;
+    }
+    let _alone = alone();
+    let busy = format!("{FAR}[workload]\nkind = \"permutation\"\nbytes = \"20 MB\"\n");
+    let mut session = Session::start("answer", &busy, &["--journal", "journal"]);
+    let ping = session.output(0, &["ping", "-c", "8", "-i", "0.1", "10.0.0.3"]);
+    assert!(ping.contains("8 received"), "{ping}");
+    // Near and far, from one host and from two.
+    assert_eq!(session.told(0, "echo 10.0.0.3:7 1000000"), "the same");
+    assert_eq!(session.told(7, "echo 10.0.0.7:7 300000"), "the same");
+    assert_eq!(session.told(0, "characters 10.0.0.6:19 740000"), "10000 lines,  !\"#");
+    assert_eq!(session.told(1, "discard 10.0.0.3:9 1000000"), "0 B came back");
+    assert_eq!(session.told(1, "datagrams 10.0.0.5:7 50"), "50 came back");
+    assert_eq!(session.told(0, "refused 10.0.0.3:80"), "connection refused");
+    let (code, told) = session.end("-INT");
+    assert_eq!(code, Some(0), "{told}");
+    let (found, lag) = (least(&ping), told["lag"]["max_us"].as_f64().expect("a lag"));
+    let model = lab::way(4.0);
+    // Both ways may wait for the packets of others: some of 4 KiB at each of four queues.
+    assert!(found >= model - 1.0 && found <= model + 10_000.0 + 2.0 * lag, "{found}, {model}");
+    let frames = &told["frames"];
+    assert!(frames["answered"].as_u64() > Some(1_000), "{told}");
+    assert!(frames["answers"].as_u64() > Some(1_000), "{told}");
+    assert_eq!(frames["unanswered"], 0, "{told}");
+    assert!(frames["taken"].is_null() && told["taken"]["ipv4"].is_u64(), "{told}");
+    let output = session.place.ultraloom(&["live", "--replay", "journal", "--output", "json"]);
+    let replayed: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert!(output.status.success(), "{replayed}");
+}
+
+/// Where they are told not to, they answer nothing, and that is counted.
+#[test]
+fn simulated_hosts_may_be_silent() {
+    if !can_run(&["ping"]) {
+        return;
+    }
+    let _alone = alone();
+    let silent = FAR.replace("[live]", "[live]\nanswer = false");
+    let mut session = Session::start("silent", &silent, &[]);
+    let ping = session.output(0, &["ping", "-c", "1", "-W", "1", "10.0.0.3"]);
+    assert!(ping.contains(" 0 received"), "{ping}");
+    let (_, told) = session.end("-INT");
+    assert!(told["frames"]["unanswered"].as_u64() > Some(0), "{told}");
+    assert_eq!(told["frames"]["answers"], 0, "{told}");
+}
+
+/// The lines that tshark prints for a capture: with a filter, the fields asked for.
+fn tshark(session: &Session, file: &str, filter: &str, fields: &[&str]) -> Vec<String> {
+    let path = session.place.0.join(file);
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(path).args(["-Y", filter, "-T", "fields"]);
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    let output = command.output().expect("tshark starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Ports are captured while real frames pass: whole, in order of time, beside packets of simulated hosts; and the journal's replay
+/// captures the same.
+#[test]
+fn ports_are_captured() {
+    if !can_run(&["ping", "tshark"]) {
+        return;
+    }
+    let _alone = alone();
+    let captured = format!(
+        "{FAR}[workload]\nkind = \"permutation\"\nbytes = \"1 MB\"\n[capture]\nports = [\"host:0\", \"leaf:3 host:7\"]\n"
+    );
+    let arguments = ["--journal", "journal", "--out", "out"];
+    let mut session = Session::start("capture", &captured, &arguments);
+    let ping = session.output(0, &["ping", "-c", "5", "-i", "0.1", "10.0.0.8"]);
+    assert!(ping.contains("5 received"), "{ping}");
+    let (code, told) = session.end("-INT");
+    assert_eq!(code, Some(0), "{told}");
+    let lines = |filter: &str, fields: &[&str]| tshark(&session, "out/base.pcapng", filter, fields);
+    let echoes = |kind: u8, interface: u8| {
+        let filter = format!("icmp.type == {kind} && frame.interface_id == {interface}");
+        lines(&filter, &["icmp.seq", "ip.src", "frame.time_epoch"])
+    };
+    // Requests leave host 0 and reach host 7, 4 links and 3 switches later; replies go back.
+    for (kind, from) in [(8, "10.0.0.1"), (0, "10.0.0.8")] {
+        for port in [0, 1] {
+            let found = echoes(kind, port);
+            assert_eq!(found.len(), 5, "{found:?}");
+            assert!(found.iter().all(|line| line.contains(from)), "{found:?}");
+        }
+    }
+    let seconds = |line: &str| line.rsplit('\t').next().and_then(|text| text.parse::<f64>().ok());
+    let at = |kind, port| seconds(&echoes(kind, port)[0]).expect("a time");
+    let (sent, passed) = (at(8, 0), at(8, 1));
+    // Three links of 1 ms and 9.76 us of sending lie in between, and three switches.
+    assert!((passed - sent - 0.003_030_5).abs() < 0.000_02, "{sent} to {passed}");
+    let times: Vec<f64> =
+        lines("frame", &["frame.time_epoch"]).iter().filter_map(|line| seconds(line)).collect();
+    assert!(times.is_sorted() && times.len() as u64 == told["captured"].as_u64().unwrap_or(0));
+    // Wireshark guesses at UET by its source port; of real frames nothing is malformed.
+    let malformed = lines("_ws.malformed && !(udp.port == 4793)", &["frame.number"]);
+    assert_eq!(malformed, Vec::<String>::new());
+    assert!(
+        lines("icmp.checksum.status == 0 || ip.checksum.status == 0", &["frame.number"]).is_empty()
+    );
+    let replay = ["live", "--replay", "journal", "--out", "again"];
+    assert!(session.place.ultraloom(&replay).status.success());
+    let read = |file: &str| std::fs::read(session.place.0.join(file)).expect("a capture");
+    assert!(read("out/base.pcapng") == read("again/base.pcapng"), "the replay captures the same");
+}
+
+/// A veth pair that a user has made, one end in a namespace; it goes with the test.
+struct Pair {
+    outside: String,
+    namespace: String,
+}
+
+impl Pair {
+    /// With the address of host 0 inside.
+    fn new() -> Pair {
+        let id = std::process::id();
+        let pair = Pair { outside: format!("ult{id}"), namespace: format!("ult-pair-{id}") };
+        let Pair { outside, namespace } = &pair;
+        lab::ip(&["netns", "add", namespace]);
+        let peer = ["peer", "name", "eth0", "netns", namespace];
+        lab::ip(&[&["link", "add", outside, "type", "veth"], &peer[..]].concat());
+        pair.inside(&["ip", "addr", "add", "10.0.0.1/8", "dev", "eth0"]);
+        pair.set(&["up"]);
+        pair
+    }
+
+    /// Runs a program inside; what it prints.
+    fn inside(&self, program: &[&str]) -> String {
+        let output = lab::ip(&[&["netns", "exec", &self.namespace], program].concat());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Sets something of both ends.
+    fn set(&self, what: &[&str]) {
+        lab::ip(&[&["link", "set", "dev", &self.outside], what].concat());
+        self.inside(&[&["ip", "link", "set", "dev", "eth0"], what].concat());
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        lab::ip(&["netns", "del", &self.namespace]);
+        lab::ip(&["link", "del", &self.outside]);
+    }
+}
+
+/// Of an interface that a user names is said which offloads are on and how to switch them off; frames longer than its MTU are told,
+/// and those longer than any frame are counted under their name. Nothing else becomes of the interface, and host 0 can ping through it.
+#[test]
+fn named_interfaces_are_watched() {
+    if !can_run(&["ping"]) {
+        return;
+    }
+    let _alone = alone();
+    let pair = Pair::new();
+    let named = format!(
+        "{}[[host]]\nnumber = 0\nattach = \"interface\"\ninterface = \"{}\"\n",
+        FAR.replace("1 ms", "20 us").replace("[0, 1, 7]", "[1]"),
+        pair.outside
+    );
+    let mut session = Session::start("named", &named, &[]);
+    let ping = pair.inside(&["ping", "-c", "3", "-i", "0.2", "10.0.0.2"]);
+    assert!(ping.contains("3 received"), "{ping}");
+    // What a wire would not do: longer frames than the interface had when it was attached.
+    pair.set(&["mtu", "12000"]);
+    pair.inside(&["ping", "-c", "2", "-i", "0.2", "-W", "1", "-s", "4000", "10.0.0.2"]);
+    pair.inside(&["ping", "-c", "2", "-i", "0.2", "-W", "1", "-s", "9500", "10.0.0.2"]);
+    let (_, told) = session.end("-INT");
+    let said = session.text("err.txt");
+    assert!(
+        said.contains(&format!("ethtool -K {} tx off tso off gso off", pair.outside)),
+        "{said}"
+    );
+    assert!(said.contains("host 0 sends frames longer than its MTU"), "{said}");
+    assert_eq!(
+        (&told["beyond_mtu"], &told["taken"]["oversized"]),
+        (&4.into(), &2.into()),
+        "{told}"
+    );
+    let there = lab::ip(&["link", "show", &pair.outside]);
+    assert!(there.status.success(), "it was not made by the session, and stays");
 }
 
 /// What is wrong with a live scenario is said before anything is made.
@@ -271,6 +286,9 @@ fn wrong_live_scenarios_are_refused() {
     let text = "[topology]\nhosts = 16\n[workload]\nkind = \"all-reduce\"\nbytes = 1000\n[[host]]\nnumber = 0\n\
         attach = \"interface\"\ninterface = \"lo\"\n";
     assert!(refused(text).contains("live runs have flows"));
+    let text = "[topology]\nhosts = 16\n[[host]]\nnumber = 0\nattach = \"veth\"\n";
+    place.file("lab.toml", text);
+    assert!(place.refused(&["live", "lab.toml", "--out", "o"]).contains("captures nothing"));
     place.file("journal", "no journal");
     assert!(place.refused(&["live", "--replay", "journal"]).contains("it is no journal"));
     assert!(place.refused(&["live", "--replay", "nowhere"]).contains("nowhere"));

@@ -40,11 +40,28 @@ pub enum Kind {
     Other,
     /// Not what it says it is.
     Malformed,
+    /// Longer than [`LONGEST`].
+    Oversized,
 }
 
 /// All kinds, in their order.
-pub const KINDS: [Kind; 7] =
-    [Kind::Arp, Kind::Uet, Kind::Roce, Kind::Ipv4, Kind::Ipv6, Kind::Other, Kind::Malformed];
+pub const KINDS: [Kind; 8] = [
+    Kind::Arp,
+    Kind::Uet,
+    Kind::Roce,
+    Kind::Ipv4,
+    Kind::Ipv6,
+    Kind::Other,
+    Kind::Malformed,
+    Kind::Oversized,
+];
+
+impl Kind {
+    /// Whether the fabric carries it.
+    pub fn is_carried(self) -> bool {
+        !matches!(self, Kind::Malformed | Kind::Oversized)
+    }
+}
 
 /// Whom a frame is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,7 +154,7 @@ pub fn look(bytes: &[u8]) -> Sight {
         };
     };
     let read = match frame.ethertype() {
-        _ if bytes.len() > LONGEST => None,
+        _ if bytes.len() > LONGEST => Some(Sight::of(Kind::Oversized, &frame)),
         EthernetProtocol::Arp => arp(&frame),
         EthernetProtocol::Ipv4 => ipv4(&frame),
         EthernetProtocol::Ipv6 => ipv6(&frame),
@@ -259,6 +276,7 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
     use transports::uet::config::UetConfig;
+    use transports::uet::header::{Ack, NackCode};
     use transports::wire::compose::Protocol;
 
     /// A frame of UET as the model writes it.
@@ -273,6 +291,10 @@ mod tests {
             flags: packet::flags::ECN_CAPABLE,
             ..Packet::default()
         };
+        // A NACK says why.
+        let why = Ack { code: NackCode::Trimmed, ..Ack::to(&packet, 1) };
+        let body = if kind == packet::Kind::Nack { why.pack() } else { packet.body };
+        let packet = Packet { body, ..packet };
         Protocol::Uet(Arc::new(config)).frame(&packet).expect("a frame")
     }
 
@@ -289,6 +311,17 @@ mod tests {
                 (Kind::Uet, kind, Class::CONTROL)
             );
         }
+    }
+
+    /// What is longer than any frame is told from what is malformed.
+    #[test]
+    fn oversized_frames_are_named() {
+        let mut frame = uet_frame(packet::Kind::Data);
+        frame.resize(LONGEST, 0);
+        assert_eq!(look(&frame).kind, Kind::Uet);
+        frame.push(0);
+        assert_eq!(look(&frame).kind, Kind::Oversized);
+        assert!(!Kind::Oversized.is_carried() && Kind::Uet.is_carried());
     }
 
     /// An ARP request is for the owner of the address it asks for.

@@ -1,6 +1,9 @@
 //! What the fabric changed of a packet, written into the bytes of its frame as a switch would: the mark, what trimming left,
 //! the time to live.
 
+use std::sync::Arc;
+
+use fabric::ids::HostId;
 use fabric::packet::{Packet, flags};
 use pnet::packet::ipv6::MutableIpv6Packet;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Ipv4Packet};
@@ -9,11 +12,12 @@ use transports::wire::outer::{ETHERNET, ecn};
 
 use crate::frame::Kind;
 
+/// Routers between two hosts, where switches route.
+pub type Hops = Arc<dyn Fn(HostId, HostId) -> u8 + Send + Sync>;
+
 /// Why a frame is not handed on although its packet arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// It was trimmed, and is of a protocol that switches would have dropped instead.
-    TrimmedForeign,
     /// Its time to live ran out.
     TimeToLive,
 }
@@ -28,10 +32,8 @@ pub fn rewrite(
     packet: &Packet,
     routed: u8,
 ) -> Result<(), Refusal> {
-    let trimmed = packet.has(flags::TRIMMED);
-    if trimmed && kind != Kind::Uet {
-        return Err(Refusal::TrimmedForeign);
-    }
+    // Switches drop what is of another protocol.
+    let trimmed = packet.has(flags::TRIMMED) && kind == Kind::Uet;
     let Ok(ethernet) = EthernetFrame::new_checked(&frame[..]) else { return Ok(()) };
     match ethernet.ethertype() {
         EthernetProtocol::Ipv4 => ipv4(frame, packet, trimmed, routed),
@@ -85,10 +87,8 @@ fn ipv6(frame: &mut [u8], packet: &Packet, routed: u8) -> Result<(), Refusal> {
 mod tests {
     use super::*;
     use crate::frame::look;
-    use fabric::ids::HostId;
     use fabric::units::{Rate, Span};
     use proptest::prelude::*;
-    use std::sync::Arc;
     use transports::uet::config::UetConfig;
     use transports::wire::compose::Protocol;
 
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Routers count the time to live down; where it is over, nothing leaves. What is not UET is not trimmed.
+    /// Routers count the time to live down; where it is over, nothing leaves.
     #[test]
     fn what_would_not_arrive_does_not_leave() {
         let mut after = frame(0);
@@ -145,8 +145,6 @@ mod tests {
         assert_eq!(Ipv4Packet::new_unchecked(&after[ETHERNET..]).hop_limit(), 61);
         assert!(checksum_holds(&after));
         assert_eq!(rewrite(&mut after, Kind::Uet, &packet(0), 61), Err(Refusal::TimeToLive));
-        let trimmed = packet(flags::TRIMMED);
-        assert_eq!(rewrite(&mut after, Kind::Ipv4, &trimmed, 0), Err(Refusal::TrimmedForeign));
     }
 
     proptest! {

@@ -18,13 +18,15 @@ use fabric::program::Program;
 use fabric::run::Door;
 use fabric::units::Time;
 
+use crate::capture::{CaptureFigures, Recorder};
 use crate::control::helm::{Helm, Turn};
 use crate::directory::Directory;
 use crate::error::LiveError;
-use crate::frame::{Kind, look};
+use crate::frame::look;
 use crate::journal::{Entry, Writer};
-use crate::leave::{Refusal, rewrite};
+use crate::leave::{Hops, rewrite};
 use crate::motor::Motor;
+use crate::offload::Lengths;
 use crate::pace::{Lag, LagFigures, Pace};
 use crate::wire::{Incoming, Line, Wires};
 use crate::yard::{Delivery, FrameCounts, SharedYard, Yard};
@@ -37,9 +39,6 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_STEP: Duration = Duration::from_millis(5);
 /// How often orders are looked at in a pause.
 const PAUSED_WAIT: Duration = Duration::from_millis(2);
-
-/// Routers between two hosts.
-pub type Hops = Box<dyn Fn(HostId, HostId) -> u8>;
 
 /// Time between two views.
 const VIEW: Duration = Duration::from_millis(500);
@@ -54,6 +53,8 @@ pub struct Settings {
     pub until: Time,
     /// Switches route instead of bridging: each takes one from the time to live; how many are on the way between two hosts.
     pub routed: Option<Hops>,
+    /// How long frames may be.
+    pub lengths: Lengths,
 }
 
 /// What a session tells while it goes on, and at its end.
@@ -69,6 +70,8 @@ pub struct Status {
     pub lost_in: u64,
     /// Frames that an interface did not take.
     pub lost_out: u64,
+    /// Frames longer than the MTU of their interface, by host.
+    pub beyond_mtu: BTreeMap<HostId, u64>,
 }
 
 /// A session's end.
@@ -77,6 +80,8 @@ pub struct Ended {
     pub status: Status,
     /// What the emulation gave.
     pub record: RunRecord,
+    /// What was captured, if anything was to be.
+    pub captured: Option<CaptureFigures>,
 }
 
 /// A fabric with attached hosts, ready to go.
@@ -92,6 +97,7 @@ pub struct Session<'a, E, P> {
     journal: Option<Writer>,
     /// Who looks at it and changes it, if anybody may.
     helm: Option<Helm>,
+    recorder: Option<Recorder>,
     settings: Settings,
     deliveries: Vec<Delivery>,
 }
@@ -121,6 +127,7 @@ impl<'a, E: Endpoint, P: Program> Session<'a, E, P> {
             lag: Lag::default(),
             journal: None,
             helm: None,
+            recorder: None,
             settings,
             deliveries: Vec::new(),
         }
@@ -134,6 +141,11 @@ impl<'a, E: Endpoint, P: Program> Session<'a, E, P> {
     /// Takes orders, and shows how it stands.
     pub fn obey(&mut self, helm: Helm) {
         self.helm = Some(helm);
+    }
+
+    /// Records frames that pass the ports that its run captures.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// Goes on until it is told to stop, or its time is over. `view` is shown how it stands every so often.
@@ -170,6 +182,10 @@ impl<'a, E: Endpoint, P: Program> Session<'a, E, P> {
             let until = self.step(&pace, until);
             self.take_in(&pace, until)?;
             self.motor.advance(pace.emulated(until).min(self.settings.until));
+            if let Some(recorder) = &mut self.recorder {
+                let done = self.motor.done();
+                recorder.take(&mut self.motor.run, &self.yard, done)?;
+            }
             self.hand_over(&pace, &now);
             if now().duration_since(shown) >= VIEW {
                 shown = now();
@@ -178,6 +194,7 @@ impl<'a, E: Endpoint, P: Program> Session<'a, E, P> {
         }
         let status = self.status();
         let end = self.motor.done();
+        let captured = self.recorder.map(Recorder::finish).transpose()?;
         let record = self.motor.finish();
         if let Some(mut journal) = self.journal {
             let digest = format!("{:032x}", record.digest);
@@ -187,7 +204,7 @@ impl<'a, E: Endpoint, P: Program> Session<'a, E, P> {
         if let Some(helm) = self.helm {
             helm.end();
         }
-        Ok(Ended { status, record })
+        Ok(Ended { status, record, captured })
     }
 
     /// Carries out orders and shows how it stands.
@@ -255,6 +272,7 @@ impl<'a, E: Endpoint, P: Program> Session<'a, E, P> {
         if let Some(helm) = &mut self.helm {
             helm.took(frame.host, frame.bytes().len());
         }
+        self.settings.lengths.note(frame.host, frame.bytes().len());
         let (to, by) = ((&mut self.motor, &self.yard), (&mut self.directory, &self.doors));
         inject(to, by, at, frame.host, frame.bytes());
         let Some(journal) = &mut self.journal else { return Ok(()) };
@@ -295,6 +313,7 @@ impl<'a, E: Endpoint, P: Program> Session<'a, E, P> {
             lag: self.lag.figures(),
             lost_in: self.wires.lost_in,
             lost_out: self.wires.lost_out,
+            beyond_mtu: self.settings.lengths.beyond.clone(),
         }
     }
 }
@@ -310,12 +329,12 @@ fn inject<E: Endpoint, P: Program>(
     let sight = look(bytes);
     let mut yard = yard.lock();
     yard.counts.taken[sight.kind as usize] += 1;
-    if sight.kind != Kind::Malformed {
+    if sight.kind.is_carried() {
         directory.learn(host, sight.source, sight.source_ip);
     }
     let dst = directory.find(sight.target).filter(|dst| *dst != host);
-    let Some(dst) = dst.filter(|_| sight.kind != Kind::Malformed) else {
-        yard.counts.undeliverable += u64::from(sight.kind != Kind::Malformed);
+    let Some(dst) = dst.filter(|_| sight.kind.is_carried()) else {
+        yard.counts.undeliverable += u64::from(sight.kind.is_carried());
         return;
     };
     let taken = yard.take_in((at, host, dst), bytes, &sight);
@@ -331,8 +350,7 @@ fn leave(yard: &mut Yard, packet: &Packet, hops: u8) -> bool {
     let refused = rewrite(bytes, kind, packet, hops).err();
     let counts = &mut yard.counts;
     match refused {
-        Some(Refusal::TrimmedForeign) => counts.dropped_foreign += 1,
-        Some(Refusal::TimeToLive) => counts.dropped_ttl += 1,
+        Some(refusal) => counts.refuse(refusal),
         None => {
             counts.delivered += 1;
             counts.marked += u64::from(packet.has(flags::CE));
@@ -348,7 +366,8 @@ fn precise_waits() {
     let _ = nix::sys::prctl::set_timerslack(1);
 }
 
-/// Runs a journal again, without a clock or an interface: the digest it gave then, and the record now.
+/// Runs a journal again, without a clock or an interface: the digest it gave then, and the record now. Frames that pass the ports that
+/// the run captures go to `recorder`.
 ///
 /// # Errors
 /// When the journal is damaged, or has no end.
@@ -357,6 +376,7 @@ pub fn replay<E: Endpoint, P: Program>(
     yard: &SharedYard,
     hosts: u32,
     (path, mut journal): (PathBuf, crate::journal::Reader),
+    mut recorder: Option<Recorder>,
 ) -> Result<(String, RunRecord), LiveError> {
     let damaged = |why: String| LiveError::File { path: path.clone(), why };
     let mut directory = Directory::new(hosts);
@@ -370,8 +390,16 @@ pub fn replay<E: Endpoint, P: Program>(
                     doors.entry(host).or_insert(door);
                 }
                 motor.advance(at);
-                yard.lock().collect(&mut seen);
-                seen.clear();
+                if let Some(recorder) = &mut recorder {
+                    recorder.take(&mut motor.run, yard, at)?;
+                }
+                // Nobody is there to be handed what arrived; it is made ready all the same, as then.
+                let mut own = yard.lock();
+                own.collect(&mut seen);
+                for Delivery { packet, .. } in seen.drain(..) {
+                    leave(&mut own, &packet, 0);
+                }
+                drop(own);
                 inject((&mut motor, yard), (&mut directory, &doors), at, host, &bytes);
             }
             Entry::Change { at_ps, action } => {
@@ -380,6 +408,10 @@ pub fn replay<E: Endpoint, P: Program>(
             }
             Entry::End { at_ps, digest } => {
                 motor.advance(Time(at_ps));
+                if let Some(mut recorder) = recorder {
+                    recorder.take(&mut motor.run, yard, Time(at_ps))?;
+                    recorder.finish()?;
+                }
                 return Ok((digest, motor.finish()));
             }
         }

@@ -1,21 +1,23 @@
 //! Frames within the fabric: their bytes, while their packets are on the way.
 //!
-//! A packet carries the number of its frame. Bytes lie in a ring of so many frames: what is overwritten while its packet is
-//! still on the way is lost and counted, and what was dropped in the fabric needs no word. So memory is bounded whatever happens.
+//! A packet carries the number of its frame among those of its source. Bytes lie in a ring of so many frames for each source: what
+//! is overwritten while its packet is still on the way is lost and counted, and what was dropped in the fabric needs no word. So
+//! memory is bounded whatever happens, and what a source's frames become depends on no other source's.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fabric::ids::HostId;
-use fabric::packet::{Packet, Phase, flags};
+use fabric::packet::{self, Packet, Phase, flags};
 use fabric::units::Time;
 use serde::Serialize;
 use transports::wire::outer::FCS;
 
 use crate::frame::{KINDS, Kind, Sight};
+use crate::leave::{Refusal, rewrite};
 
-/// Frames that may be within the fabric at once.
-const FRAMES: usize = 1 << 16;
+/// Frames of a source that may be within the fabric at once.
+const FRAMES: usize = 1 << 14;
 /// Shortest frame on a wire, frame check sequence included.
 const SHORTEST: u16 = 64;
 
@@ -23,7 +25,8 @@ const SHORTEST: u16 = 64;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct FrameCounts {
     /// Taken in from attached hosts, by kind in the order of [`KINDS`].
-    pub taken: [u64; 7],
+    #[serde(skip)]
+    pub taken: [u64; KINDS.len()],
     /// Handed to attached hosts.
     pub delivered: u64,
     /// Handed over marked.
@@ -34,11 +37,13 @@ pub struct FrameCounts {
     pub undeliverable: u64,
     /// More than the NIC of an attached host had room for.
     pub dropped_nic: u64,
-    /// Trimmed, but of a protocol that switches do not trim.
-    pub dropped_foreign: u64,
     /// Time to live was over.
     pub dropped_ttl: u64,
-    /// For simulated hosts, which do not answer.
+    /// For simulated hosts, and taken in by their stacks.
+    pub answered: u64,
+    /// Sent by the stacks of simulated hosts.
+    pub answers: u64,
+    /// For simulated hosts, of a kind that they do not answer, or all if they do not.
     pub unanswered: u64,
     /// Overwritten while on the way.
     pub overwritten: u64,
@@ -48,6 +53,13 @@ impl FrameCounts {
     /// Names of kinds with what was taken of each.
     pub fn kinds(&self) -> impl Iterator<Item = (Kind, u64)> {
         KINDS.into_iter().zip(self.taken)
+    }
+
+    /// A frame is not handed on although its packet arrived.
+    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::TimeToLive => self.dropped_ttl += 1,
+        }
     }
 }
 
@@ -78,12 +90,39 @@ struct Slot {
     bytes: Vec<u8>,
 }
 
+/// What a host has sent.
+#[derive(Default)]
+struct Source {
+    /// Grows to [`FRAMES`].
+    slots: Vec<Slot>,
+    /// The number of the next frame.
+    next: u64,
+    /// Packets that wait for the NIC, and their bytes.
+    waiting: VecDeque<(Time, Packet)>,
+    queued: u64,
+}
+
+impl Source {
+    fn keep(&mut self, kind: Kind, bytes: &[u8]) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        let place = number as usize % FRAMES;
+        if place == self.slots.len() {
+            self.slots.push(Slot { number, kind, bytes: bytes.to_vec() });
+            return number;
+        }
+        // Vectors of frames that are gone are used again.
+        let slot = &mut self.slots[place];
+        (slot.number, slot.kind) = (number, kind);
+        slot.bytes.clear();
+        slot.bytes.extend_from_slice(bytes);
+        number
+    }
+}
+
 /// See the module.
 pub struct Yard {
-    slots: Vec<Option<Slot>>,
-    next: u64,
-    /// Packets of each attached host that wait for its NIC, and their bytes.
-    waiting: BTreeMap<HostId, (VecDeque<(Time, Packet)>, u64)>,
+    sources: BTreeMap<HostId, Source>,
     /// Bytes that may wait at a NIC.
     room: u64,
     pub(crate) delivered: Vec<Delivery>,
@@ -99,9 +138,7 @@ impl SharedYard {
     /// An empty one; `room` is how many bytes may wait at an attached host's NIC.
     pub fn new(room: u64) -> SharedYard {
         SharedYard(Arc::new(Mutex::new(Yard {
-            slots: (0..FRAMES).map(|_| None).collect(),
-            next: 0,
-            waiting: BTreeMap::new(),
+            sources: BTreeMap::new(),
             room,
             delivered: Vec::new(),
             counts: FrameCounts::default(),
@@ -122,13 +159,12 @@ impl Yard {
         bytes: &[u8],
         sight: &Sight,
     ) -> bool {
-        let (queue, queued) = self.waiting.entry(src).or_default();
-        if *queued + bytes.len() as u64 > self.room {
+        let source = self.sources.entry(src).or_default();
+        if source.queued + bytes.len() as u64 > self.room {
             self.counts.dropped_nic += 1;
             return false;
         }
-        let number = self.next;
-        self.next += 1;
+        let number = source.keep(sight.kind, bytes);
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         let packet = Packet {
             dst,
@@ -137,40 +173,36 @@ impl Yard {
             psn: number as u32,
             entropy: sight.entropy,
             bytes: ((bytes.len() + FCS) as u16).max(SHORTEST),
-            kind: sight.packet,
+            // Of what is not UET no switch knows how to trim it.
+            kind: if sight.kind == Kind::Uet { sight.packet } else { packet::Kind::Foreign },
             class: sight.class,
             flags: flag(sight.ecn_capable, flags::ECN_CAPABLE) | flag(sight.marked, flags::CE),
             phase: Phase::FRESH,
             body: [number, 0, 0, 0, FRAME],
         };
-        *queued += u64::from(packet.bytes);
-        queue.push_back((at, packet));
-        // Vectors of frames that are gone are used again.
-        let slot = &mut self.slots[number as usize % FRAMES];
-        let mut own = slot.take().map_or_else(Vec::new, |old| old.bytes);
-        own.clear();
-        own.extend_from_slice(bytes);
-        *slot = Some(Slot { number, kind: sight.kind, bytes: own });
+        source.queued += u64::from(packet.bytes);
+        source.waiting.push_back((at, packet));
         true
     }
 
-    /// The packet that waits longest at a host's NIC, if its class is not paused, and when it was there.
+    /// The packet that waits longest at a host's NIC, and when it was there.
     pub(crate) fn first(&self, host: HostId) -> Option<&(Time, Packet)> {
-        self.waiting.get(&host)?.0.front()
+        self.sources.get(&host)?.waiting.front()
     }
 
     /// Takes that one out.
     pub(crate) fn pop(&mut self, host: HostId) -> Option<Packet> {
-        let (queue, queued) = self.waiting.get_mut(&host)?;
-        let (_, packet) = queue.pop_front()?;
-        *queued -= u64::from(packet.bytes);
+        let source = self.sources.get_mut(&host)?;
+        let (_, packet) = source.waiting.pop_front()?;
+        source.queued -= u64::from(packet.bytes);
         Some(packet)
     }
 
     /// The kind and bytes of a packet's frame; `None` if they were overwritten.
     pub fn bytes(&mut self, packet: &Packet) -> Option<(Kind, &mut Vec<u8>)> {
         let number = packet.body[0];
-        let slot = self.slots[number as usize % FRAMES].as_mut();
+        let source = self.sources.get_mut(&packet.src);
+        let slot = source.and_then(|source| source.slots.get_mut(number as usize % FRAMES));
         match slot.filter(|slot| slot.number == number) {
             Some(slot) => Some((slot.kind, &mut slot.bytes)),
             None => {
@@ -182,7 +214,24 @@ impl Yard {
 
     /// The bytes of a packet whose frame is there, as [`Yard::bytes`] has just found.
     pub(crate) fn frame(&self, packet: &Packet) -> &[u8] {
-        self.slots[packet.body[0] as usize % FRAMES].as_ref().map_or(&[], |slot| &slot.bytes)
+        let source = self.sources.get(&packet.src);
+        let slot = source.and_then(|source| source.slots.get(packet.body[0] as usize % FRAMES));
+        slot.map_or(&[], |slot| &slot.bytes)
+    }
+
+    /// A copy of a packet's frame as it would leave the fabric here, `hops` routers after its start; `None` if it would not, or was
+    /// overwritten. What lies here stays as it is.
+    pub(crate) fn copy(&mut self, packet: &Packet, hops: u8, into: &mut Vec<u8>) -> Option<Kind> {
+        let (kind, bytes) = self.bytes(packet)?;
+        into.clear();
+        into.extend_from_slice(bytes);
+        match rewrite(into, kind, packet, hops) {
+            Ok(()) => Some(kind),
+            Err(refusal) => {
+                self.counts.refuse(refusal);
+                None
+            }
+        }
     }
 
     /// What has reached attached hosts since this was last asked; `into` is filled and was empty.

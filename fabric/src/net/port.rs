@@ -462,7 +462,9 @@ impl Port {
         outlet: &mut Outlet,
     ) -> bool {
         let limit = profile.classes[to.index()].limit;
-        if victim.bytes <= bytes || self.queued[to.index()] + u64::from(bytes) > limit {
+        let is_foreign = outlet.arena.get(victim.slot).kind == Kind::Foreign;
+        if is_foreign || victim.bytes <= bytes || self.queued[to.index()] + u64::from(bytes) > limit
+        {
             self.drop_full(now, victim, outlet);
             return false;
         }

@@ -35,6 +35,8 @@ pub(crate) struct Blaster {
     entropy: u16,
     /// Hosts of odd number send in the class after [`Class::DATA`].
     pub(crate) two_classes: bool,
+    /// Data is of a protocol that switches do not know.
+    pub(crate) is_foreign: bool,
 }
 
 fn packets(bytes: u64) -> u64 {
@@ -102,6 +104,7 @@ impl Endpoint for Blaster {
             entropy: self.entropy,
             bytes: FRAME as u16,
             flags: flags::ECN_CAPABLE,
+            kind: if self.is_foreign { Kind::Foreign } else { Kind::Data },
             class: Class(1 + u8::from(self.two_classes) * (cx.host.0 % 2) as u8),
             body: [u64::from(message.slot), u64::from(message.id.0), packets(message.bytes), 0, 0],
             ..Packet::default()
@@ -225,6 +228,7 @@ pub(crate) struct Case {
     pub(crate) sampling: Option<Sampling>,
     pub(crate) seed: u64,
     pub(crate) two_classes: bool,
+    pub(crate) is_foreign: bool,
 }
 
 impl Case {
@@ -239,6 +243,7 @@ impl Case {
             sampling: None,
             seed: 1,
             two_classes: false,
+            is_foreign: false,
         }
     }
 
@@ -274,7 +279,11 @@ impl Case {
         assemble(Parts {
             graph: &self.graph,
             config: &self.config,
-            endpoint: &|_, _| Blaster { two_classes: self.two_classes, ..Blaster::default() },
+            endpoint: &|_, _| Blaster {
+                two_classes: self.two_classes,
+                is_foreign: self.is_foreign,
+                ..Blaster::default()
+            },
             programs: lists,
             couplings: &[],
             shard_of: &shard_of,

@@ -168,6 +168,9 @@ pub struct Live {
     /// Show the session on this terminal: q stops it, p pauses, arrows choose a link, d takes it down or up.
     #[arg(long, conflicts_with = "replay")]
     pub tui: bool,
+    /// Folder for what `[capture]` records; must not exist, or be empty [default: results/runs/NAME, numbered if taken].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Run a journal again, offline, and compare the digests; exit code 1 if they differ.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "journal", "sets", "seed", "variant", "control"])]
     pub replay: Option<PathBuf>,

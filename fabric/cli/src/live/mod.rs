@@ -1,8 +1,9 @@
 //! `ultraloom live`: real hosts on a scenario's fabric, by the clock; and its journals run again.
 //!
-//! - this file: from the scenario to a session; `tell`: what is printed
+//! - this file: from the scenario to a session; `capture`: the file of captured frames; `tell`: what is printed
 //! - `control`: who looks at it and changes it over HTTP; `tui`: the same on a terminal
 
+mod capture;
 mod control;
 mod tell;
 mod tui;
@@ -12,13 +13,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use ::live::answer::Answering;
+use ::live::capture::Recorder;
 use ::live::control::helm::Helm;
 use ::live::control::line;
 use ::live::control::server::Server;
 use ::live::error::LiveError;
-use ::live::gate::{Gate, Live};
+use ::live::gate::{Gate, Live, Simulated};
 use ::live::journal::{Head, Reader, Writer};
+use ::live::leave::Hops;
 use ::live::motor::Motor;
+use ::live::offload::{self, Lengths};
 use ::live::session::{self, Session, Settings};
 use ::live::space::{self, Space};
 use ::live::wire::{self, Line};
@@ -36,8 +41,10 @@ use workloads::{AnyProgram, Workload as Programs};
 
 use crate::UNFINISHED;
 use crate::args::{Live as Arguments, Output};
+use crate::captures;
 use crate::error::{Source, UserError, unknown};
 use crate::execute::{self, Build, Cut, STOP};
+use crate::output::Folder;
 use crate::prepare::Prepared;
 use crate::prepare::faults::Faults;
 use crate::scenario::model::{
@@ -55,7 +62,7 @@ fn told(error: &LiveError) -> UserError {
 /// What the user has to mend: the scenario, interfaces, permissions.
 pub fn live(arguments: &Arguments) -> Result<ExitCode, UserError> {
     if let Some(journal) = &arguments.replay {
-        return replay(journal, arguments.output);
+        return replay(journal, arguments);
     }
     let scenario = scenario::load(arguments.scenario.as_deref(), &arguments.sets, arguments.seed)?;
     let fabric = Fabric::new(&scenario, arguments.variant.as_deref())?;
@@ -73,20 +80,29 @@ pub fn live(arguments: &Arguments) -> Result<ExitCode, UserError> {
     for gone in space::remove_leftovers() {
         eprintln!("removed what session `{gone}` had left behind");
     }
+    let recorder = fabric.recorder(arguments.out.as_deref())?;
     // Interfaces outlive the session, whatever happens in it.
     let (_space, lines) = fabric.attach(&session)?;
     let yard = SharedYard::new(fabric.options.nic_queue);
     let motor = fabric.motor(&yard)?;
     let hosts = fabric.prepared.graph.hosts;
     let mut live = Session::new(motor, yard, hosts, lines, fabric.settings());
+    if let Some(recorder) = recorder {
+        live.record(recorder);
+    }
     if let Some(path) = &arguments.journal {
         live.keep_journal(Writer::create(path, &fabric.head()).map_err(|error| told(&error))?);
     }
     let watchers = Watchers::start(arguments, &fabric, &mut live, &session)?;
-    let view = tell::View::new(if arguments.tui { Output::Quiet } else { arguments.output });
-    let ended = live.go(&STOP, |status| view.show(status));
+    let output = if arguments.tui { Output::Quiet } else { arguments.output };
+    let mut view = tell::View::new(&fabric.options, output);
+    let ended = live.go(&STOP, |status| view.show(status)).map_err(|error| told(&error));
+    if let Ok(ended) = &ended {
+        // What came at the very end was not shown yet.
+        view.show(&ended.status);
+    }
     drop((view, watchers));
-    let ended = ended.map_err(|error| told(&error))?;
+    let ended = ended?;
     let late = ended.status.lag.p999_us > fabric.options.tolerance.as_micros();
     tell::end(&ended, &fabric.options, arguments.output);
     Ok(if late { ExitCode::from(UNFINISHED) } else { ExitCode::SUCCESS })
@@ -124,20 +140,21 @@ impl Watchers {
 }
 
 /// Runs a journal again and compares the digests.
-fn replay(path: &Path, output: Output) -> Result<ExitCode, UserError> {
+fn replay(path: &Path, arguments: &Arguments) -> Result<ExitCode, UserError> {
     let journal = Reader::open(path).map_err(|error| told(&error))?;
     let name = format!("the scenario in {}", path.display());
     let source = Source { name, text: journal.head.scenario.clone(), folder: None };
     let scenario = scenario::from_source(&Arc::new(source), &[], None)?;
     let fabric = Fabric::new(&scenario, Some(&journal.head.variant))?;
     let yard = SharedYard::new(fabric.options.nic_queue);
+    let recorder = fabric.recorder(arguments.out.as_deref())?;
     let motor = fabric.motor(&yard)?;
     let hosts = fabric.prepared.graph.hosts;
     let journal = (path.to_path_buf(), journal);
     let (then, record) =
-        session::replay(motor, &yard, hosts, journal).map_err(|error| told(&error))?;
+        session::replay(motor, &yard, hosts, journal, recorder).map_err(|error| told(&error))?;
     let now = format!("{:032x}", record.digest);
-    tell::replayed(&then, &now, &record, output);
+    tell::replayed(&then, &now, &record, arguments.output);
     Ok(if then == now { ExitCode::SUCCESS } else { ExitCode::from(UNFINISHED) })
 }
 
@@ -213,6 +230,9 @@ impl<'a> Fabric<'a> {
                 Attachment::Veth => space::outside(session, host.host),
                 Attachment::Interface(name) => name.clone(),
             };
+            if let Attachment::Interface(name) = &host.to {
+                tell::offloads(name, &offload::switched_on(name));
+            }
             wire::open(host.host, &name)
                 .map_err(|error| UserError::at(&host.origin, error.to_string()))
         };
@@ -256,11 +276,19 @@ impl<'a> Fabric<'a> {
             cut: Cut { shards: 1, ranks: 1 },
             extent: Extent::default(),
             sampling: None,
-            capture: None,
+            capture: self.prepared.capture.as_ref(),
         };
+        let answering = self.options.answer.then(|| Answering {
+            seed: self.scenario.seed,
+            dilation: self.options.dilation,
+            mtu: self.options.mtu,
+            routed: self.hops(),
+        });
         let endpoint = |host, endpoint| match attached.contains(&host) {
             true => Live::Gate(Gate::new(host, yard.clone())),
-            false => Live::Simulated(endpoint, yard.clone()),
+            false => {
+                Live::Simulated(Simulated::new(host, endpoint, yard.clone(), answering.clone()))
+            }
         };
         execute::assembled_as(&self.prepared, self.background()?, &build, &endpoint)
     }
@@ -285,15 +313,43 @@ impl<'a> Fabric<'a> {
     }
 
     fn settings(&self) -> Settings {
-        let LiveOptions { dilation, busy, duration, routed, .. } = self.options;
+        let LiveOptions { dilation, busy, duration, mtu, .. } = self.options;
         let until = duration.map_or(Time::NEVER, |duration| Time(duration.0));
-        let hops = routed.then(|| {
+        let mtu_of = |host: &AttachedHost| match &host.to {
+            Attachment::Veth => Some((host.host, mtu)),
+            Attachment::Interface(name) => Some((host.host, offload::mtu(name)?)),
+        };
+        let mtus = self.options.hosts.iter().filter_map(mtu_of).collect();
+        Settings { dilation, busy, until, routed: self.hops(), lengths: Lengths::new(&mtus) }
+    }
+
+    /// Routers between two hosts, one of which is attached; `None` if switches do not route.
+    fn hops(&self) -> Option<Hops> {
+        self.options.routed.then(|| {
             let distances = distances(&self.prepared.graph, &self.attached());
-            Box::new(move |src: HostId, dst: HostId| {
-                distances.get(&dst).map_or(0, |all| all[src.index()].saturating_sub(1))
-            }) as session::Hops
-        });
-        Settings { dilation, busy, until, routed: hops }
+            Arc::new(move |src: HostId, dst: HostId| {
+                let known = |from: HostId, to: HostId| Some(distances.get(&from)?[to.index()]);
+                known(dst, src)
+                    .or_else(|| known(src, dst))
+                    .map_or(0, |links| links.saturating_sub(1))
+            }) as Hops
+        })
+    }
+
+    /// The file of captured frames, in the folder asked for; `None` if nothing is captured.
+    fn recorder(&self, asked: Option<&Path>) -> Result<Option<Recorder>, UserError> {
+        let Some(asked_for) = &self.variant.capture else {
+            return match asked {
+                None => Ok(None),
+                Some(_) => {
+                    let text = "the scenario captures nothing, and --out is for captures";
+                    Err(UserError::new(text).help("write for example [capture] ports = \"host:0\""))
+                }
+            };
+        };
+        let folder = Folder::place(asked, &self.scenario.name, false)?;
+        let path = folder.join(captures::file_name(&self.variant.name));
+        capture::recorder(&path, &self.scenario.name, asked_for.snap, &self.prepared)
     }
 }
 

@@ -1,12 +1,15 @@
 //! What a live run prints: whom it attached and how to reach them, and what came of it.
 
 use ::live::directory::address;
+use ::live::offload::switch_off;
 use ::live::session::{Ended, Status};
-use ::live::space::namespace;
+use ::live::space::{INSIDE, namespace};
+use fabric::ids::HostId;
 use fabric::probe::RunRecord;
 use fabric::units::Span;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 
 use crate::args::Output;
@@ -40,32 +43,69 @@ pub(super) fn begin(options: &LiveOptions, session: &str, output: Output) {
 }
 
 /// A line that says how it stands, on a terminal.
-pub(super) struct View(ProgressBar);
+pub(super) struct View<'a> {
+    line: ProgressBar,
+    options: &'a LiveOptions,
+    /// Hosts of whose frames was said that they are too long.
+    warned: BTreeSet<HostId>,
+}
 
-impl View {
-    pub(super) fn new(output: Output) -> View {
+impl<'a> View<'a> {
+    pub(super) fn new(options: &'a LiveOptions, output: Output) -> View<'a> {
         let line = ProgressBar::new_spinner();
         if output != Output::Human || !std::io::stderr().is_terminal() {
             line.set_draw_target(ProgressDrawTarget::hidden());
         }
-        View(line)
+        View { line, options, warned: BTreeSet::new() }
     }
 
-    pub(super) fn show(&self, status: &Status) {
+    pub(super) fn show(&mut self, status: &Status) {
+        for host in status.beyond_mtu.keys().filter(|host| !self.warned.contains(host)) {
+            let to = self.options.hosts.iter().find(|other| other.host == *host);
+            self.line.suspend(|| eprintln!("{}", too_long(*host, to.map(|host| &host.to))));
+        }
+        self.warned.extend(status.beyond_mtu.keys());
         let (now, lag) = (Span(status.now.0), status.lag);
         let frames = HumanCount(status.counts.delivered);
-        self.0.set_message(format!(
+        self.line.set_message(format!(
             "{now}, {frames} frames, lag p50 {:.0} us, p99 {:.0}",
             lag.p50_us, lag.p99_us
         ));
-        self.0.tick();
+        self.line.tick();
     }
 }
 
-impl Drop for View {
+impl Drop for View<'_> {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.line.finish_and_clear();
     }
+}
+
+/// Says which offloads of an interface are on.
+pub(super) fn offloads(interface: &str, on: &[&str]) {
+    if !on.is_empty() {
+        eprintln!(
+            "warning: interface {interface} has {} on: its frames may be joined, or without checksums, as on no wire; `{}` \
+             switches that off (of a veth pair, at the other end too)",
+            on.join(", "),
+            switch_off(interface, on)
+        );
+    }
+}
+
+/// Says that frames are longer than the MTU of their interface.
+fn too_long(host: HostId, to: Option<&Attachment>) -> String {
+    let (interface, end) = match to {
+        Some(Attachment::Interface(name)) => {
+            (name.as_str(), " (of a veth pair, at the other end too)")
+        }
+        _ => (INSIDE, " in its namespace"),
+    };
+    format!(
+        "warning: host {} sends frames longer than its MTU: segmentation is left to the interface; `{}` switches that off{end}",
+        host.0,
+        switch_off(interface, &["tso", "gso", "gro"])
+    )
 }
 
 /// What came of it.
@@ -97,6 +137,8 @@ pub(super) fn end(ended: &Ended, options: &LiveOptions, output: Output) {
                 "tolerance_us": tolerance,
                 "lost_in": status.lost_in,
                 "lost_out": status.lost_out,
+                "beyond_mtu": status.beyond_mtu.values().sum::<u64>(),
+                "captured": ended.captured.map(|figures| figures.frames),
                 "fabric": { "dropped": dropped, "trimmed": trimmed, "ecn_marked": marked },
                 "digest": digest,
             })
@@ -112,14 +154,21 @@ pub(super) fn end(ended: &Ended, options: &LiveOptions, output: Output) {
             text += &format!("frames taken: {}\n", taken.join(", "));
             text += &format!(
                 "handed over {}, marked {}, trimmed {}; dropped by the fabric {dropped}, at NICs {}, \
-                 of nobody {}, for simulated hosts {}\n",
+                 of nobody {}, for simulated hosts {}, {} of them not answered\n",
                 counts.delivered,
                 counts.marked,
                 counts.trimmed,
                 counts.dropped_nic,
                 counts.undeliverable,
+                counts.answered + counts.unanswered,
                 counts.unanswered
             );
+            if let Some(figures) = ended.captured {
+                text += &format!(
+                    "captured {} frames; {} beyond `capture.frames` were left out\n",
+                    figures.frames, figures.beyond
+                );
+            }
             text += &format!(
                 "lag p50 {:.1} us, p99 {:.1}, p99.9 {:.1}, max {:.1}; lost by this machine: in {}, out {}\n",
                 lag.p50_us, lag.p99_us, lag.p999_us, lag.max_us, status.lost_in, status.lost_out

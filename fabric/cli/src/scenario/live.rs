@@ -25,6 +25,8 @@ pub struct LiveOptions {
     pub nic_queue: u64,
     /// Switches route: they count the time to live down.
     pub routed: bool,
+    /// Simulated hosts answer real ones.
+    pub answer: bool,
 }
 
 /// A host that is attached.
@@ -68,6 +70,7 @@ pub(super) fn live(top: &Section<'_>) -> Result<LiveOptions, UserError> {
         mtu: section.count("mtu", 576, 9_000)?.unwrap_or(1_500) as u32,
         nic_queue: section.bytes("nic_queue")?.unwrap_or(1 << 20),
         routed: section.truth("routed")?.unwrap_or(false),
+        answer: section.truth("answer")?.unwrap_or(true),
     };
     section.finish()?;
     Ok(options)

@@ -344,7 +344,7 @@ fn frames(figures: &Figures, dropped_paused: u64) -> Frames {
         undeliverable: counts.undeliverable,
         dropped_nic: counts.dropped_nic,
         dropped_paused,
-        dropped_foreign: counts.dropped_foreign,
+        unanswered: counts.unanswered,
         dropped_ttl: counts.dropped_ttl,
         lost_in: figures.lost_in,
         lost_out: figures.lost_out,

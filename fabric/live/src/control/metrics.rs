@@ -74,7 +74,7 @@ impl Scrape {
             ("undeliverable", frames.undeliverable),
             ("nic", frames.dropped_nic),
             ("paused", frames.dropped_paused),
-            ("foreign_trimmed", frames.dropped_foreign),
+            ("unanswered", frames.unanswered),
             ("time_to_live", frames.dropped_ttl),
             ("machine_in", frames.lost_in),
             ("machine_out", frames.lost_out),

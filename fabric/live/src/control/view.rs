@@ -130,8 +130,8 @@ pub struct Frames {
     pub dropped_nic: u64,
     /// Came while the session was paused.
     pub dropped_paused: u64,
-    /// Trimmed, but of a protocol that switches do not trim.
-    pub dropped_foreign: u64,
+    /// For simulated hosts, which did not answer them.
+    pub unanswered: u64,
     /// Time to live was over.
     pub dropped_ttl: u64,
     /// Came faster than this machine could take them in.
