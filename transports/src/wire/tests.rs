@@ -305,7 +305,7 @@ fn pauses_are_frames_and_credits_are_not() {
 fn unknown_numbers_stay_off_the_wire() {
     let config = Arc::new(RoceConfig::new(RATE, Preset::Mellanox, None));
     let first = roce_packets(&config)[0];
-    assert_eq!(crate::roce::header::Header::unpack(&first).receiver_qp, UNKNOWN);
+    assert_eq!(Header::unpack(&first).receiver_qp, UNKNOWN);
     let text = describe(&Protocol::Roce(config).frame(&first).unwrap()).unwrap();
     assert!(text.contains("dest_qp=16 ") && text.contains("dma_length=100000"), "{text}");
 }
