@@ -160,7 +160,7 @@ impl Wires {
         self.spare.push(frame.buffer);
     }
 
-    /// Sends frames to a host, at most [`BATCH`] of them.
+    /// Sends frames to a host, at most `BATCH` of them.
     pub fn send(&mut self, host: HostId, frames: &[[IoSlice<'_>; 1]]) {
         let Some(line) = self.lines.iter().find(|line| line.host == host) else { return };
         let mut left = frames;

@@ -74,8 +74,9 @@ impl Scrape {
             ("undeliverable", frames.undeliverable),
             ("nic", frames.dropped_nic),
             ("paused", frames.dropped_paused),
-            ("unanswered", frames.unanswered),
             ("time_to_live", frames.dropped_ttl),
+            ("unanswered", frames.unanswered),
+            ("overwritten", frames.overwritten),
             ("machine_in", frames.lost_in),
             ("machine_out", frames.lost_out),
         ];

@@ -132,6 +132,12 @@ pub struct Frames {
     pub dropped_paused: u64,
     /// For simulated hosts, which did not answer them.
     pub unanswered: u64,
+    /// For simulated hosts, and taken in by their stacks.
+    pub answered: u64,
+    /// Sent by the stacks of simulated hosts.
+    pub answers: u64,
+    /// Overwritten while on the way: more frames than there is memory for.
+    pub overwritten: u64,
     /// Time to live was over.
     pub dropped_ttl: u64,
     /// Came faster than this machine could take them in.

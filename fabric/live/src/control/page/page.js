@@ -260,7 +260,7 @@ function showCounters(counters) {
   const kinds = Object.entries(frames.taken).filter(([, value]) => value > 0);
   $("taken-kinds").textContent = kinds.map(([kind, value]) => `${count(value)} ${kind}`).join(", ") || "of no attached host yet";
   $("delivered").textContent = count(frames.delivered);
-  const lost = frames.dropped_nic + frames.dropped_paused + frames.unanswered + frames.dropped_ttl + frames.lost_in + frames.lost_out;
+  const lost = frames.dropped_nic + frames.dropped_paused + frames.dropped_ttl + frames.unanswered + frames.overwritten + frames.lost_in + frames.lost_out;
   $("delivered-more").textContent = `marked ${count(frames.marked)}, trimmed ${count(frames.trimmed)}, lost ${count(lost)}`;
   const carried = emulated > 0 ? ((next.bytes - before.bytes) * 8) / emulated : 0;
   $("carried").textContent = bits(carried);
