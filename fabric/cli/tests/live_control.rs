@@ -311,7 +311,7 @@ fn real_hosts_see_what_changes() {
 /// Addresses, tokens and terminals that are none are refused before anything is made; an address that is taken is said to be.
 #[test]
 fn what_cannot_be_served_is_refused() {
-    let place = Place::new("control-refused");
+    let place = Place::new("not-served");
     place.file("lab.toml", SIMULATED);
     let refused = |arguments: &[&str]| place.refused(&[&["live", "lab.toml"], arguments].concat());
     assert!(refused(&[]).contains("attaches no host"), "it has to be looked at");
