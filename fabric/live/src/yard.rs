@@ -18,6 +18,8 @@ use crate::leave::{Refusal, rewrite};
 
 /// Frames of a source that may be within the fabric at once.
 const FRAMES: usize = 1 << 14;
+/// Bytes kept for a frame are a multiple of this.
+const STEP: usize = 512;
 /// Shortest frame on a wire, frame check sequence included.
 const SHORTEST: u16 = 64;
 
@@ -108,13 +110,13 @@ impl Source {
         self.next += 1;
         let place = number as usize % FRAMES;
         if place == self.slots.len() {
-            self.slots.push(Slot { number, kind, bytes: bytes.to_vec() });
-            return number;
+            self.slots.push(Slot { number, kind, bytes: Vec::new() });
         }
-        // Vectors of frames that are gone are used again.
+        // Vectors of frames that are gone are used again. There are few sizes of them, so that after some rounds none has to grow.
         let slot = &mut self.slots[place];
         (slot.number, slot.kind) = (number, kind);
         slot.bytes.clear();
+        slot.bytes.reserve_exact(bytes.len().next_multiple_of(STEP));
         slot.bytes.extend_from_slice(bytes);
         number
     }

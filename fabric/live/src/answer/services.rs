@@ -11,9 +11,9 @@ use smoltcp::time::Duration;
 use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, TcpPacket};
 
 /// Most connections of a host; the next is refused.
-const MOST: usize = 64;
+const MOST: usize = 32;
 /// Bytes that each direction of a connection buffers, and of a UDP socket.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 128 << 10;
 /// Datagrams that a UDP socket buffers.
 const DATAGRAMS: usize = 256;
 /// A peer that answers nothing for so long is gone.

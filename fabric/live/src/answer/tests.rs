@@ -181,7 +181,7 @@ fn streams_wait_for_the_nic() {
     assert!(client.waited <= ROOM + 2, "{} frames waited", client.waited);
 }
 
-/// A host has 64 connections; the next is refused, and so is what no service is for.
+/// A host has 32 connections; the next is refused, and so is what no service is for.
 #[test]
 fn connections_are_limited() {
     let mut client = Client::new();
@@ -192,8 +192,8 @@ fn connections_are_limited() {
     for handle in handles {
         open += u32::from(client.socket(handle).state() == tcp::State::Established);
     }
-    assert_eq!((open, client.socket(other).state()), (64, tcp::State::Closed));
-    assert_eq!(client.stack.services.connections(), 64);
+    assert_eq!((open, client.socket(other).state()), (32, tcp::State::Closed));
+    assert_eq!(client.stack.services.connections(), 32);
 }
 
 /// The clock of a stack and the emulation's are each other's inverse, up to a tick, dilated or not.
