@@ -114,7 +114,7 @@ fn remove(session: &str, hosts: &[HostId]) {
 }
 
 impl Space {
-    /// Makes a namespace for each host, with its address, joined to an interface outside.
+    /// Makes a namespace for each host, with its address, joined to an interface outside; it is down until [`Space::up`].
     ///
     /// # Errors
     /// When that is not permitted, or a program for it is missing. Nothing is left then.
@@ -164,8 +164,19 @@ impl Space {
         ip(&arguments)?;
         ip(&["-n", &inside, "addr", "add", &address, "dev", INSIDE])?;
         ip(&["-n", &inside, "link", "set", "dev", "lo", "up"])?;
-        ip(&["-n", &inside, "link", "set", "dev", INSIDE, "up"])?;
         ip(&["link", "set", "dev", &out, "up"])
+    }
+
+    /// Brings the hosts' interfaces up: now there is somebody at the other end.
+    ///
+    /// # Errors
+    /// When one is gone.
+    pub fn up(&self) -> Result<(), LiveError> {
+        let up = |host: &HostId| {
+            let inside = namespace(&self.session, *host);
+            call("ip", &["-n", &inside, "link", "set", "dev", INSIDE, "up"]).map(drop)
+        };
+        self.hosts.iter().try_for_each(up)
     }
 }
 

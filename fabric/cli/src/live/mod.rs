@@ -82,7 +82,7 @@ pub fn live(arguments: &Arguments) -> Result<ExitCode, UserError> {
     }
     let recorder = fabric.recorder(arguments.out.as_deref())?;
     // Interfaces outlive the session, whatever happens in it.
-    let (_space, lines) = fabric.attach(&session)?;
+    let (space, lines) = fabric.attach(&session)?;
     let yard = SharedYard::new(fabric.options.nic_queue);
     let motor = fabric.motor(&yard)?;
     let hosts = fabric.prepared.graph.hosts;
@@ -94,6 +94,8 @@ pub fn live(arguments: &Arguments) -> Result<ExitCode, UserError> {
         live.keep_journal(Writer::create(path, &fabric.head()).map_err(|error| told(&error))?);
     }
     let watchers = Watchers::start(arguments, &fabric, &mut live, &session)?;
+    // Nobody sends before the emulation is there.
+    space.iter().try_for_each(Space::up).map_err(|error| told(&error))?;
     let output = if arguments.tui { Output::Quiet } else { arguments.output };
     let mut view = tell::View::new(&fabric.options, output);
     let ended = live.go(&STOP, |status| view.show(status)).map_err(|error| told(&error));
