@@ -34,7 +34,7 @@ fn damaged_frames_break_nothing_offline() {
         "{}[capture]\nports = [\"host:0\", \"leaf:0 spine:0\"]\nframes = 20000\n",
         FAR.replace("1 ms", "20 us").replace("[live]", "[live]\nrouted = true")
     );
-    let head = Head { scenario, variant: "uec".to_owned(), version: "test".to_owned() };
+    let head = Head { scenario, variant: "base".to_owned(), version: "test".to_owned() };
     let count = asked("ULTRALOOM_DAMAGED", 60_000);
     let mut journal = Writer::create(&place.0.join("journal"), &head).expect("a journal");
     let mut numbers = Numbers(7);
