@@ -9,21 +9,25 @@ use std::process::Command;
 use lab::{Session, alone, can_run};
 use serde_json::Value;
 
-/// Eight hosts below two leaves with half of the bandwidth above them, short queues, and losses on all links. Links are slow, so
-/// that a busy machine keeps up.
+/// Eight hosts below two leaves, short queues, losses on all links (one packet in a hundred over four of them), and one link between
+/// leaf and spine that is slow, so that spraying fills its queue. Links are slow, so that a busy machine keeps up.
 const LOSSY: &str = r#"
 [topology]
 kind = "leaf-spine"
 hosts = 8
 hosts_per_leaf = 4
 spines = 2
-link_rate = "100 Mb/s"
+link_rate = "200 Mb/s"
 link_delay = "2 us"
 [switch]
-queue = "12 KB"
+queue = "20 KB"
 [[fault]]
 kind = "drop-random"
-ratio = 0.01
+ratio = 0.0025
+[[fault]]
+kind = "link-rate"
+link = ["leaf:0", "spine:0"]
+ratio = 0.2
 [[host]]
 number = [0, 1, 2, 3, 4, 5, 6, 7]
 attach = "veth"
@@ -79,7 +83,7 @@ fn an_all_reduce_is_right_over_links_that_lose_and_trim() {
     let mut session = Session::start("reduce", LOSSY, &[]);
     for transport in ["uet", "roce"] {
         let arguments =
-            ["all-reduce", "--bytes", "1 MiB", "--transport", transport, "--rate", "100 Mb/s"];
+            ["all-reduce", "--bytes", "4 MiB", "--transport", transport, "--rate", "200 Mb/s"];
         let (code, told) = endpoints(&session, &arguments);
         assert_eq!((code, &told["right"]), (Some(0), &true.into()), "{transport}: {told}");
         let ranks = told["ranks"].as_array().expect("ranks");
