@@ -2,6 +2,7 @@
 //! either is missing.
 
 mod control;
+mod lab;
 mod place;
 
 use std::ffi::OsStr;

@@ -1,22 +1,16 @@
 //! `ultraloom live --control`: sessions that are looked at and changed over HTTP while they run.
 
 mod control;
+mod lab;
 mod place;
 
 use std::collections::BTreeSet;
-use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use control::{Session, TOKEN, eventually};
+use lab::{alone, can_run};
 use place::Place;
 use serde_json::{Value, json};
-
-/// Sessions run one at a time: machines have few cores, and each goes by the clock.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Eight simulated hosts on four leaves and two spines, which send to each other as long as anybody looks; nothing is attached, so
 /// it runs anywhere. The second variant differs in what is sent.
@@ -220,26 +214,6 @@ fn the_document_is_true() {
     assert_eq!(session.wait().0, Some(0));
 }
 
-/// Whether namespaces can be made here, and `ping` is there.
-fn can_attach() -> bool {
-    let is_there = |program: &str| {
-        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
-        found.is_ok_and(|output| output.status.success())
-    };
-    if let Some(missing) = ["ip", "ethtool", "ping"].iter().find(|program| !is_there(program)) {
-        eprintln!("SKIP: {missing} is not installed");
-        return false;
-    }
-    let name = format!("ultraloom-probe-{}", std::process::id());
-    let ip = |verb: &str| Command::new("ip").args(["netns", verb, &name]).status();
-    let made = ip("add").is_ok_and(|status| status.success());
-    let _ = ip("del");
-    if !made {
-        eprintln!("SKIP: namespaces cannot be made here");
-    }
-    made
-}
-
 /// Two real hosts on different leaves; switches know of dead links after 50 ms.
 const LAB: &str = "name = \"lab\"\n[topology]\nkind = \"leaf-spine\"\nhosts = 8\nhosts_per_leaf = 2\nspines = 2\n\
     link_rate = \"100 Mb/s\"\nlink_delay = \"100 us\"\n[topology.routing]\nconvergence = \"50 ms\"\n[live]\n\
@@ -247,16 +221,15 @@ const LAB: &str = "name = \"lab\"\n[topology]\nkind = \"leaf-spine\"\nhosts = 8\
 
 /// Whether one ping of host 7 from host 0 is answered.
 fn pings(session: &Session) -> bool {
-    let namespace = format!("ultraloom-{}-h0", session.name);
-    let arguments = ["netns", "exec", &namespace, "ping", "-c", "1", "-W", "1", "10.0.0.8"];
-    Command::new("ip").args(arguments).output().expect("ip starts").status.success()
+    let mut ping = session.on(0, &["ping", "-c", "1", "-W", "1", "10.0.0.8"]);
+    ping.output().expect("ip starts").status.success()
 }
 
 /// A dead spine is routed around within the convergence time, a dead host link is not; losses, pauses and ends are as they were asked for.
 /// All of it, frames and changes, run again from the journal, gives the same digest.
 #[test]
 fn real_hosts_see_what_changes() {
-    if !can_attach() {
+    if !can_run(&["ping"]) {
         return;
     }
     let _alone = alone();
@@ -302,8 +275,7 @@ fn real_hosts_see_what_changes() {
     assert_eq!(session.post("stop", "").0, 200);
     let (code, told) = session.wait();
     assert_eq!((code, &told["valid"]), (Some(0), &Value::Bool(true)), "{told}");
-    let namespaces = Command::new("ip").args(["netns", "list"]).output().expect("ip starts").stdout;
-    assert!(!String::from_utf8_lossy(&namespaces).contains(&session.name), "it has cleaned up");
+    assert!(!session.has_namespaces(), "it has cleaned up");
     let replayed = session.replay();
     assert_eq!((&replayed["same"], &replayed["digest"]), (&Value::Bool(true), &told["digest"]));
 }

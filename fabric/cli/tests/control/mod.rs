@@ -2,52 +2,51 @@
 
 #![allow(dead_code, reason = "each file of tests uses what it needs")]
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::lab;
 
 /// What tests give as token.
 pub(crate) const TOKEN: &str = "a-token-of-tests";
 
-/// A session that runs until it is told to end.
+/// A session that serves its control, and runs until it is told to end.
 pub(crate) struct Session {
-    pub(crate) name: String,
+    lab: lab::Session,
     pub(crate) address: String,
-    child: Child,
-    pub(crate) place: Place,
+}
+
+impl Deref for Session {
+    type Target = lab::Session;
+
+    fn deref(&self) -> &lab::Session {
+        &self.lab
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut lab::Session {
+        &mut self.lab
+    }
 }
 
 impl Session {
     /// Starts a session of a scenario and waits until it answers.
     pub(crate) fn start(name: &str, scenario: &str, arguments: &[&str]) -> Session {
-        let place = Place::new(&format!("control-{name}"));
-        place.file("lab.toml", scenario);
-        let name = format!("{name}-{}", std::process::id());
-        let file = |file: &str| File::create(place.0.join(file)).expect("a file");
-        let child = Command::new(env!("CARGO_BIN_EXE_ultraloom"))
-            .current_dir(&place.0)
-            .args(["live", "lab.toml", "--session", &name, "--output", "json", "--token", TOKEN])
-            .args(arguments)
-            .args(["--control"])
-            .stdout(file("out.json"))
-            .stderr(file("err.txt"))
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let mut session = Session { name, address: String::new(), child, place };
+        let arguments = [arguments, &["--token", TOKEN, "--control"]].concat();
+        let lab = lab::Session::spawn(name, scenario, &arguments);
+        let mut session = Session { lab, address: String::new() };
         session.address = eventually("an address", || session.printed_address());
         eventually("an answer", || (session.get("status").1["state"] == "running").then_some(()));
         session
     }
 
     fn printed_address(&self) -> Option<String> {
-        let text = std::fs::read_to_string(self.place.0.join("err.txt")).ok()?;
+        let text = self.text("err.txt");
         let rest = text.split("http://").nth(1)?;
         rest.split_once('/').map(|(address, _)| address.to_owned())
     }
@@ -110,29 +109,11 @@ impl Session {
         found.unwrap_or_else(|| panic!("{a} - {b}"))["id"].as_u64().expect("a number")
     }
 
-    /// Waits for its end: its exit code and what it printed.
-    pub(crate) fn wait(&mut self) -> (Option<i32>, Value) {
-        let status = self.child.wait().expect("it ends");
-        let text = std::fs::read_to_string(self.place.0.join("out.json")).unwrap_or_default();
-        (status.code(), serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
     /// Runs its journal again: what that printed.
     pub(crate) fn replay(&self) -> Value {
         let output = self.place.ultraloom(&["live", "--replay", "journal", "--output", "json"]);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{text}"))
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        for host in 0..8 {
-            let namespace = format!("ultraloom-{}-h{host}", self.name);
-            let _ = Command::new("ip").args(["netns", "del", &namespace]).output();
-        }
     }
 }
 

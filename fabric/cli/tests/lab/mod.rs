@@ -49,10 +49,10 @@ pub(crate) fn ip(arguments: &[&str]) -> Output {
     Command::new("ip").args(arguments).output().expect("ip starts")
 }
 
-/// The hosts of `number = [0, 1, 7]`.
+/// The hosts of `number = [0, 1, 7]`; none of a scenario that attaches nobody.
 fn hosts(scenario: &str) -> Vec<u32> {
     let list = scenario.split("number = [").nth(1).and_then(|rest| rest.split(']').next());
-    let numbers = list.expect("a list of hosts").split(',');
+    let numbers = list.into_iter().flat_map(|list| list.split(','));
     numbers.map(|number| number.trim().parse().expect("a number")).collect()
 }
 
@@ -65,8 +65,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts a session of a scenario and waits until its namespaces are there.
-    pub(crate) fn start(name: &str, scenario: &str, arguments: &[&str]) -> Session {
+    /// Starts a session of a scenario.
+    pub(crate) fn spawn(name: &str, scenario: &str, arguments: &[&str]) -> Session {
         let place = Place::new(&format!("live-{name}"));
         place.file("lab.toml", scenario);
         let name = format!("{name}-{}", std::process::id());
@@ -80,7 +80,12 @@ impl Session {
             .stdin(Stdio::null())
             .spawn()
             .expect("it starts");
-        let session = Session { name, child, place, hosts: hosts(scenario) };
+        Session { name, child, place, hosts: hosts(scenario) }
+    }
+
+    /// The same, and waits until its namespaces are there.
+    pub(crate) fn start(name: &str, scenario: &str, arguments: &[&str]) -> Session {
+        let session = Session::spawn(name, scenario, arguments);
         let last = session.namespace(*session.hosts.last().expect("a host is attached"));
         for _ in 0..600 {
             let up = ip(&["-n", &last, "route", "get", "10.0.0.1"]).status.success();
@@ -131,6 +136,11 @@ impl Session {
     pub(crate) fn end(&mut self, signal: &str) -> (Option<i32>, Value) {
         let id = self.child.id().to_string();
         Command::new("kill").args([signal, &id]).status().expect("kill");
+        self.wait()
+    }
+
+    /// Waits for its end: its exit code and what it printed.
+    pub(crate) fn wait(&mut self) -> (Option<i32>, Value) {
         let status = self.child.wait().expect("it ends");
         let told = serde_json::from_str(&self.text("out.json"));
         (status.code(), told.unwrap_or(Value::Null))
