@@ -165,15 +165,13 @@ fn draw_links(frame: &mut Frame<'_>, area: Rect, screen: &mut Screen) {
         let name = format!("{} – {}", built.a, built.b);
         Some(link_row(name, link))
     });
-    let widths = [
-        Constraint::Min(17),
-        Constraint::Length(BAR as u16 + 5),
-        Constraint::Length(BAR as u16 + 5),
-        Constraint::Length(9),
-        Constraint::Length(11),
-        Constraint::Length(9),
-        Constraint::Length(7),
-    ];
+    let bar = Constraint::Length(BAR as u16 + 5);
+    let wide = area.width >= 92;
+    let name = Constraint::Min(if wide { 17 } else { 16 });
+    // Where there is no room for all columns, the last one is left out, and others are as narrow as what they mostly hold.
+    let rest: &[u16] = if wide { &[9, 11, 9, 7] } else { &[8, 9, 8] };
+    let rest = rest.iter().copied().map(Constraint::Length);
+    let widths = [name, bar, bar].into_iter().chain(rest);
     let head = Row::new(["link", "up", "down", "queued", "rate", "delay", "lost"]).dim();
     let title = format!(" links, the busiest of {} first ", topology.links.len());
     // Of a large fabric no more is made than is seen: up to the chosen one, and a screen.
