@@ -15,7 +15,7 @@ use crate::convergence::Routes;
 use crate::endpoint::Endpoint;
 use crate::engine::shard::{NodeFault, PortFault};
 use crate::error::TooShort;
-use crate::fault::{Change, Direction, Event, Fault, LinkStates, SwitchFault};
+use crate::fault::{Change, Event, Fault, LinkStates, SwitchFault};
 use crate::graph::Graph;
 use crate::ids::{LinkId, NodeId, PortId};
 use crate::layout::Layout;
@@ -174,27 +174,15 @@ impl<'a> Changes<'a> {
 
     /// Both ends of a link learn of a change.
     fn change_ports<E: Endpoint, P: Program>(&mut self, run: &mut Run<E, P>, fault: &Fault) {
-        let (a, b) = self.layout.ends[fault.link.index()];
-        let up = fault.direction != Direction::Down;
-        let down = fault.direction != Direction::Up;
-        for (port, sends, affected) in
-            [(a, true, up), (b, false, up), (b, true, down), (a, false, down)]
-        {
-            if affected {
-                let place = self.places[port as usize];
-                if fault.change.is_loss() {
-                    self.have_link_layer(run, port);
-                }
-                let profile = self.profile(run, fault, place);
-                let change = PortFault {
-                    at: fault.at,
-                    port: place.port,
-                    sends,
-                    change: fault.change,
-                    profile,
-                };
-                run.shards[place.shard].schedule(place.node, NodeFault::Port(change));
+        for (port, sends) in self.layout.concerned(fault.link, fault.direction) {
+            let place = self.places[port as usize];
+            if fault.change.is_loss() {
+                self.have_link_layer(run, port);
             }
+            let profile = self.profile(run, fault, place);
+            let Fault { at, change, .. } = *fault;
+            let change = PortFault { at, port: place.port, sends, change, profile };
+            run.shards[place.shard].schedule(place.node, NodeFault::Port(change));
         }
     }
 

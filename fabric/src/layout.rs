@@ -1,5 +1,6 @@
 //! How ports are numbered: node by node, in the order of the links that touch the node.
 
+use crate::fault::Direction;
 use crate::graph::Graph;
 use crate::ids::{LinkId, NodeId, PortId};
 
@@ -51,6 +52,18 @@ impl Layout {
             layout.ends.push((a, b));
         }
         layout
+    }
+
+    /// The ports that a change of a link's direction concerns, and whether it is what they send.
+    pub(crate) fn concerned(
+        &self,
+        link: LinkId,
+        direction: Direction,
+    ) -> impl Iterator<Item = (u32, bool)> + use<> {
+        let (a, b) = self.ends[link.index()];
+        let up = (direction != Direction::Down).then_some([(a, true), (b, false)]);
+        let down = (direction != Direction::Up).then_some([(b, true), (a, false)]);
+        up.into_iter().chain(down).flatten()
     }
 
     /// The ports of a node.

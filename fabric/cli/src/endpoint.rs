@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use ::live::directory::address;
-use ::live::endpoint::config::{Kind, Options};
+use ::live::endpoint::config::{Kind, LEAST_MTU, MOST_MTU, Options};
 use ::live::endpoint::jobs::{self, Job, JobError, Report};
 use ::live::endpoint::sockets;
 use ::live::space;
@@ -51,6 +51,11 @@ fn one(arguments: &Endpoint) -> Result<ExitCode, UserError> {
         let help = "for example --peers 10.0.0.1,10.0.0.2 --rank 0, or --session with the name of a live session";
         return Err(UserError::new(text).help(help));
     }
+    if let Some((place, twice)) =
+        peers.iter().enumerate().find(|(place, peer)| peers[..*place].contains(peer))
+    {
+        return Err(UserError::new(format!("--peers has {twice} twice, again as rank {place}")));
+    }
     let rank = arguments.rank.ok_or_else(|| {
         UserError::new("--rank is missing")
             .help("the place of this endpoint's address in --peers, from 0")
@@ -58,14 +63,20 @@ fn one(arguments: &Endpoint) -> Result<ExitCode, UserError> {
     let rank = known(rank, "--rank", peers.len())?;
     let job = job(arguments, rank)?;
     let own = peers[rank.index()];
+    let mtu = arguments.mtu.unwrap_or_else(|| sockets::mtu(own).unwrap_or(MTU).min(MOST_MTU));
+    if mtu < LEAST_MTU {
+        let text =
+            format!("the interface of {own} has an MTU of {mtu}; endpoints need {LEAST_MTU}");
+        return Err(UserError::new(text));
+    }
     let options = Options {
         kind: match arguments.transport {
             Transport::Uet => Kind::Uet,
             Transport::Roce => Kind::Roce,
         },
         rate: arguments.rate,
-        base_rtt: arguments.rtt,
-        mtu: arguments.mtu.unwrap_or_else(|| sockets::mtu(own).unwrap_or(MTU).min(9_216)),
+        rtt: arguments.rtt,
+        mtu,
         trimming: !arguments.no_trimming,
         entropy_values: arguments.entropy_values,
         rccc: arguments.rccc,
@@ -81,7 +92,9 @@ fn one(arguments: &Endpoint) -> Result<ExitCode, UserError> {
         Ok(report) => report,
         Err(error @ JobError::Socket { .. }) => return Err(UserError::new(error.to_string())),
         Err(error) => {
-            eprintln!("{error}");
+            // At once: endpoints of a session share their standard error.
+            let line = format!("{error}\n");
+            eprint!("{line}");
             return Ok(ExitCode::from(UNFINISHED));
         }
     };
@@ -187,6 +200,7 @@ fn all(arguments: &Endpoint, session: &str) -> Result<ExitCode, UserError> {
     match arguments.output {
         Output::Quiet => {}
         Output::Json => say_line(&json!({ "right": right, "ranks": reports }).to_string()),
+        Output::Human if reports.is_empty() => {}
         Output::Human => say(&table(arguments, &reports)),
     }
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::from(UNFINISHED) })

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use fabric::ids::HostId;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockProtocol, SockType,
-    recvmmsg, sendmmsg, setsockopt, socket, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockType, recvmmsg,
+    sendmmsg, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
@@ -86,8 +86,8 @@ pub fn open(host: HostId, name: &str) -> Result<Line, LiveError> {
 }
 
 fn raw_socket() -> nix::Result<OwnedFd> {
-    let (flags, all) = (SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll);
-    let socket = socket(AddressFamily::Packet, SockType::Raw, flags, all)?;
+    // Of no protocol until pnet binds it to its interface: it would hear all interfaces meanwhile.
+    let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
     setsockopt(&socket, sockopt::RxqOvfl, &1)?;
     // More than the system's limit is for root; what it allows is enough for slow links.

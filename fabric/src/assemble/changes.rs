@@ -6,7 +6,7 @@ use crate::assemble::build::Builder;
 use crate::convergence::route_changes;
 use crate::endpoint::Endpoint;
 use crate::engine::shard::{NodeFault, PortFault};
-use crate::fault::{Change, Direction, Fault, SwitchFault, link_changes};
+use crate::fault::{Change, Fault, SwitchFault, link_changes};
 use crate::units::Rate;
 
 impl<E: Endpoint> Builder<'_, E> {
@@ -39,17 +39,10 @@ impl<E: Endpoint> Builder<'_, E> {
     fn port_faults(&mut self, changes: &[Fault]) -> BTreeMap<u32, VecDeque<NodeFault>> {
         let mut by_node: BTreeMap<u32, VecDeque<NodeFault>> = BTreeMap::new();
         for fault in changes {
-            let (a, b) = self.layout.ends[fault.link.index()];
-            let up = fault.direction != Direction::Down;
-            let down = fault.direction != Direction::Up;
-            for (port, sends, affected) in
-                [(a, true, up), (b, false, up), (b, true, down), (a, false, down)]
-            {
-                if affected {
-                    let node = self.layout.node[port as usize];
-                    let change = self.port_fault(fault, port, sends);
-                    by_node.entry(node.0).or_default().push_back(NodeFault::Port(change));
-                }
+            for (port, sends) in self.layout.concerned(fault.link, fault.direction) {
+                let node = self.layout.node[port as usize];
+                let change = self.port_fault(fault, port, sends);
+                by_node.entry(node.0).or_default().push_back(NodeFault::Port(change));
             }
         }
         by_node

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use ::live::endpoint::config::{LEAST_MTU, MOST_MTU};
 use clap::{Args, Subcommand, ValueEnum};
 use fabric::units::{Rate, Span, parse_bytes, parse_rate, parse_span};
 
@@ -45,11 +46,12 @@ pub struct Endpoint {
     /// Rate of the NIC: no more is sent.
     #[arg(long, value_name = "RATE", default_value = "1 Gb/s", value_parser = parse_rate, global = true)]
     pub rate: Rate,
-    /// The longest unloaded round trip, with the software at both ends and in between; windows and timeouts follow it.
+    /// The longest unloaded round trip, with the software at both ends and in between; windows and timeouts follow it. No shorter
+    /// than four full packets take.
     #[arg(long, value_name = "TIME", default_value = "4 ms", value_parser = parse_span, global = true)]
     pub rtt: Span,
     /// Bytes of an IP packet at most, 384 to 9216 [default: the interface's].
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(384..=9216), global = true)]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(LEAST_MTU as i64..=MOST_MTU as i64), global = true)]
     pub mtu: Option<u16>,
     /// UET: switches drop instead of trimming.
     #[arg(long, global = true)]

@@ -19,6 +19,10 @@ const DATAGRAM: u16 = (OUTER + FCS) as u16 - FRAME;
 const LARGEST: u16 = 4_096;
 /// Smallest MTU: room for RoCE's least path MTU of 256 bytes.
 pub const LEAST_MTU: u16 = 384;
+/// Largest MTU: a jumbo frame.
+pub const MOST_MTU: u16 = 9_216;
+/// Full packets that a round trip takes at the least: a window holds some.
+const PACKETS: u64 = 4;
 /// RoCE's local ACK timeout: 4.096 us · 2^14, as is usual on large networks. Losses are told by NAKs; it is for the last packets of a
 /// message, and a shorter one makes a path that is late for a moment worse.
 const TIMEOUT: Span = Span(4_096_000 << 14);
@@ -41,9 +45,9 @@ pub struct Options {
     pub kind: Kind,
     /// Rate of the NIC: no more is sent.
     pub rate: Rate,
-    /// The longest unloaded round trip, software included.
-    pub base_rtt: Span,
-    /// Bytes of an IP packet at most, at least [`LEAST_MTU`].
+    /// The longest unloaded round trip, software included; see [`Options::base_rtt`].
+    pub rtt: Span,
+    /// Bytes of an IP packet at most, from [`LEAST_MTU`] to [`MOST_MTU`].
     pub mtu: u16,
     /// UET: whether switches trim. If not, losses are inferred from overtaking packets.
     pub trimming: bool,
@@ -56,10 +60,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// The round trip that windows and timeouts follow: no shorter than a few full packets take at this rate, or a window would hold
+    /// none.
+    pub fn base_rtt(&self) -> Span {
+        self.rtt.max(self.rate.time_for(PACKETS * u64::from(self.mtu + FRAME)))
+    }
+
     /// UET's configuration: the specification's defaults for this rate and round trip. Messages are tagged sends, whose tag is on
     /// the wire; contexts live as long as the endpoint.
     pub(super) fn uet(&self) -> UetConfig {
-        let spec = UetConfig::new(self.rate, self.base_rtt, self.trimming);
+        let spec = UetConfig::new(self.rate, self.base_rtt(), self.trimming);
         let payload = (self.mtu - (spec.header - FRAME)).min(LARGEST) & !63;
         UetConfig {
             payload,
@@ -80,14 +90,13 @@ impl Options {
         let room = self.mtu - DATAGRAM - (preset.header - FRAME - DATAGRAM) - preset.first_header;
         // A path MTU is a power of two (InfiniBand: 256 to 4,096).
         let payload = (1 << room.ilog2()).min(LARGEST);
-        let bdp = self.rate.bytes_in(self.base_rtt).max(4 * u64::from(payload));
         RoceConfig {
             payload,
-            window: Some(bdp),
+            window: Some(self.rate.bytes_in(self.base_rtt())),
             window_follows_rate: false,
             mark_report: MarkReport::Cnp { interval: Span::from_micros(50) },
             timeout: Some(Timeout {
-                after: TIMEOUT.max(self.base_rtt * 4),
+                after: TIMEOUT.max(self.base_rtt() * 4),
                 few: None,
                 retries: None,
             }),
@@ -101,6 +110,11 @@ impl Options {
             Kind::Uet => AnyEndpoint::UetNscc(Uet::new(rank, Arc::new(self.uet()), self.seed)),
             Kind::Roce => AnyEndpoint::Roce(Roce::new(rank, Arc::new(self.roce()), self.seed)),
         }
+    }
+
+    /// After so long without a datagram nobody misses anything any more: longer than several timeouts of either transport.
+    pub(super) fn quiet(&self) -> Span {
+        (self.base_rtt() * 50).max(TIMEOUT * 5)
     }
 
     /// UDP port that packets go to.
@@ -120,7 +134,7 @@ mod tests {
         Options {
             kind: Kind::Uet,
             rate: Rate::from_gbps(1),
-            base_rtt: Span::from_millis(2),
+            rtt: Span::from_millis(2),
             mtu,
             trimming: true,
             entropy_values: 64,

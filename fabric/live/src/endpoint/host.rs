@@ -333,6 +333,11 @@ impl Host {
         self.events.pop_front()
     }
 
+    /// Whether [`Host::event`] has something to tell.
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// When it has to be called again, if no datagram comes.
     pub fn next(&self) -> Time {
         let port = match self.wake {
@@ -361,7 +366,7 @@ mod tests {
         Options {
             kind,
             rate: Rate::from_gbps(1),
-            base_rtt: Span::from_micros(400),
+            rtt: Span::from_micros(400),
             mtu: 1_500,
             trimming: true,
             entropy_values: 16,

@@ -27,8 +27,6 @@ const PIECE: usize = 1 << 20;
 const LARGEST: u64 = 1 << 30;
 /// Numbers of messages of barriers, above those of jobs.
 const BARRIER: u32 = 1 << 30;
-/// Quiet round trips after which nobody asks for an acknowledgement any more.
-const LINGER: u64 = 20;
 
 /// What is to be done; all endpoints of a job are given the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,6 +76,14 @@ pub enum JobError {
         src: u32,
         /// For what.
         id: u32,
+    },
+    /// Another rank was not there in time.
+    #[error("not done: rank {src} has not come, or is not done; rank {rank} waits for it")]
+    Absent {
+        /// Who waits.
+        rank: u32,
+        /// For whom.
+        src: u32,
     },
     /// Its own messages were not acknowledged in time.
     #[error("not done: messages of rank {rank} were not acknowledged")]
@@ -194,7 +200,7 @@ pub fn run(
             barriers: 0,
         };
         let report = worker.job(job).await?;
-        worker.linger(options.base_rtt * LINGER).await?;
+        worker.linger(options.quiet()).await?;
         Ok(report)
     })
 }
@@ -202,6 +208,7 @@ pub fn run(
 impl Worker<'_> {
     async fn job(&mut self, job: &Job) -> Result<Report, JobError> {
         self.barrier().await?;
+        self.flush().await?;
         // Until all were there, packets were lost that had nobody to receive them.
         let (before, start) = (self.node.host.counters, self.node.now());
         let mut result = Outcome::default();
@@ -280,7 +287,12 @@ impl Worker<'_> {
                 return Ok(bytes);
             }
             if !self.step().await? {
-                return Err(JobError::Waiting { rank: self.rank.0, src: src.0, id });
+                let (rank, src) = (self.rank.0, src.0);
+                return Err(if id < BARRIER {
+                    JobError::Waiting { rank, src, id }
+                } else {
+                    JobError::Absent { rank, src }
+                });
             }
         }
     }
@@ -295,7 +307,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Waits until all ranks are here.
+    /// Waits until all ranks are here. The last words of a job may stay unacknowledged: whoever has them may be gone.
     async fn barrier(&mut self) -> Result<(), JobError> {
         let id = BARRIER + self.barriers * self.ranks;
         self.barriers += 1;
@@ -308,10 +320,10 @@ impl Worker<'_> {
             self.send(HostId(0), id, vec![1]);
             self.expect(HostId(0), id + self.rank.0).await?;
         }
-        self.flush().await
+        Ok(())
     }
 
-    /// Stays to acknowledge what others send again, until it has been quiet for so long.
+    /// Stays to acknowledge what others send again, and to send again what they miss, until it has been quiet for so long.
     async fn linger(&mut self, quiet: Span) -> Result<(), JobError> {
         loop {
             let before = self.node.sockets.counts.received;

@@ -21,13 +21,13 @@ use tokio::net::UdpSocket;
 use transports::wire::outer::{IPV4, UDP};
 use transports::wire::receive::Datagram;
 
-use super::config::FIRST_PORT;
+use super::config::{FIRST_PORT, MOST_MTU};
 use super::host::Departure;
 
 /// Datagrams to a call.
 const BATCH: usize = 32;
 /// Room for a datagram.
-const LONGEST: usize = 9_216;
+const LONGEST: usize = MOST_MTU as usize;
 /// Bytes that the system may hold until the endpoint looks.
 const ROOM: usize = 4 << 20;
 
