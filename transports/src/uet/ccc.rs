@@ -25,6 +25,8 @@ pub(super) struct Ccc<C> {
     pub(super) rtt: Option<Span>,
     /// Cumulative bytes that the target has reported.
     rcvd_bytes: u64,
+    /// Bytes that left flight before the target has reported them, and will again with its reports.
+    early: u64,
     /// The PDCs that share it.
     pub(super) members: Vec<u32>,
 }
@@ -39,6 +41,7 @@ impl<C: CongestionControl> Ccc<C> {
             credit: Credit::new(config.window_max()),
             rtt: None,
             rcvd_bytes: 0,
+            early: 0,
             members: Vec::new(),
         }
     }
@@ -89,6 +92,82 @@ impl<C: CongestionControl> Ccc<C> {
         let newly = rcvd_bytes.saturating_sub(self.rcvd_bytes);
         self.rcvd_bytes += newly;
         self.in_flight -= newly as i64;
+        if self.early > 0 {
+            self.cover();
+        }
         newly
+    }
+
+    /// A context has ended before its last acknowledgement, and all that it sent has arrived: the bytes in
+    /// flight, and those taken for lost. They are reported later, or have been with another context.
+    pub(super) fn on_arrived(&mut self, flying: u64, lost: u64) {
+        self.in_flight -= flying as i64;
+        self.early += flying + lost;
+        self.cover();
+    }
+
+    /// What left flight twice, early and with a report, comes back.
+    #[cold]
+    fn cover(&mut self) {
+        let twice = self.in_flight.min(0).unsigned_abs().min(self.early);
+        self.early -= twice;
+        self.in_flight += twice as i64;
+    }
+
+    /// Nothing is outstanding, so nothing is in flight. Less than nothing was reported too much, for targets
+    /// count in 256s, rounded up (`uet-wire.md` §2.5), and comes off the next report; or arrived on a context
+    /// that had been given up, and is forgotten.
+    pub(super) fn settle(&mut self) {
+        self.in_flight = self.in_flight.clamp(1 - 256, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fabric::units::{Rate, Span};
+
+    use super::*;
+    use crate::uet::nscc::Nscc;
+
+    fn sent(bytes: u16) -> (Ccc<Nscc>, UetConfig) {
+        let config = UetConfig::new(Rate::from_gbps(400), Span::from_micros(12), true);
+        let control = Nscc::new(&Nscc::parameters(&config));
+        let mut ccc = Ccc::new(control, &config);
+        ccc.on_sent(bytes, 1, &config);
+        (ccc, config)
+    }
+
+    /// What left flight with the end of its context leaves once, whether its report follows or came before.
+    #[test]
+    fn what_arrived_early_counts_once() {
+        for reported_before in [false, true] {
+            let (mut ccc, config) = sent(1_000);
+            if reported_before {
+                ccc.on_received(1_000);
+            }
+            ccc.on_arrived(1_000, 0);
+            assert_eq!(ccc.in_flight, 0);
+            ccc.on_sent(4_000, 1, &config);
+            assert_eq!(ccc.in_flight, 4_000);
+            assert_eq!(ccc.on_received(5_000), if reported_before { 4_000 } else { 5_000 });
+            assert_eq!((ccc.in_flight, ccc.early), (0, 0));
+        }
+    }
+
+    /// Bytes reported too much because they are rounded up come off the next report; a surplus beyond
+    /// rounding is forgotten.
+    #[test]
+    fn what_was_rounded_up_is_settled() {
+        let (mut ccc, config) = sent(1_000);
+        ccc.on_received(1_024);
+        ccc.settle();
+        assert_eq!(ccc.in_flight, -24);
+        ccc.on_sent(1_000, 1, &config);
+        ccc.on_received(2_048);
+        ccc.settle();
+        assert_eq!(ccc.in_flight, -48);
+        ccc.on_received(9_000);
+        ccc.settle();
+        assert_eq!(ccc.in_flight, -255);
     }
 }

@@ -112,15 +112,12 @@ impl<C: CongestionControl> Uet<C> {
         }
     }
 
-    /// With nothing outstanding on any of its contexts, nothing of a congestion control context is in
-    /// flight. One that ends before its last acknowledgement (the return direction of a PDC that is closed)
-    /// leaves bytes that are reported with others, or not at all. Targets report in 256s, rounded up (`uet-wire.md` §2.5): what
-    /// they have reported too much is taken off the next.
+    /// With nothing outstanding on any of its contexts, nothing of a congestion control context is in flight.
     fn settle(&mut self, ccc: u32) {
         let context = &mut self.cccs[ccc as usize];
         let outstanding = |member: &u32| self.senders[*member as usize].has_outstanding();
         if !context.members.iter().any(outstanding) {
-            context.in_flight = context.in_flight.min(0);
+            context.settle();
         }
         self.kick_all(ccc);
     }
@@ -140,22 +137,26 @@ impl<C: CongestionControl> Uet<C> {
         }
     }
 
-    /// The PDC whose return direction `back` has sent on is no more.
-    fn release_return(&mut self, cx: &mut HostCx<'_>, back: u32) {
+    /// The initiator has closed the PDC whose return direction `back` sends on. It does so when it has all
+    /// that it read: what is not acknowledged yet has arrived.
+    pub(super) fn end_return(&mut self, cx: &mut HostCx<'_>, back: u32) {
         let sender = &mut self.senders[back as usize];
-        let ccc = &mut self.cccs[sender.ccc as usize];
-        // The initiator closes when it has all it read: what is not acknowledged yet has arrived.
-        for (message, _) in sender.fail(ccc, &self.config) {
+        let number = sender.ccc;
+        for (message, _) in sender.arrive(&mut self.cccs[number as usize], &self.config) {
             let slot = self.ses.on_part_sent(message.id.0);
             cx.completions.extend(slot.map(|slot| Completion::Sent { slot }));
         }
-        ccc.members.retain(|member| *member != back);
-        let number = sender.ccc;
-        let ready = sender.ready;
         self.settle(number);
         cx.timers.cancel(timer::of(back, timer::RTO));
         cx.timers.cancel(timer::of(back, timer::PROBE));
-        if !ready {
+    }
+
+    /// The PDC whose return direction `back` has sent on is no more.
+    fn release_return(&mut self, cx: &mut HostCx<'_>, back: u32) {
+        self.end_return(cx, back);
+        let sender = &self.senders[back as usize];
+        self.cccs[sender.ccc as usize].members.retain(|member| *member != back);
+        if !sender.ready {
             self.free_senders.push_back((cx.now, back));
         }
     }

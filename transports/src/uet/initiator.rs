@@ -313,6 +313,9 @@ impl<C: CongestionControl> Uet<C> {
             }
             // A late copy of a packet of the context that had this number before finds its target closed.
             NackCode::InvDpdcid | NackCode::Closing if !sender.has_in_flight(packet.psn) => return,
+            NackCode::InvDpdcid | NackCode::Closing if sender.is_read_out(ack.code) => {
+                return self.end_return(cx, spdcid);
+            }
             NackCode::InvDpdcid | NackCode::Closing => return self.fail(cx, spdcid),
             code => {
                 sender.on_nack(cx.now, packet.psn, &ack, ccc, &self.config, &self.parameters);

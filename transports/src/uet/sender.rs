@@ -163,6 +163,12 @@ impl Sender {
         within && (!named || ack.dpdcid == self.dpdcid || self.delivery == Delivery::Rudi)
     }
 
+    /// Whether a fatal NACK says that the other side has closed the PDC whose return direction this is, having all
+    /// that it read, and gave up telling so. A PDC that failed keeps the receiver that it has named.
+    pub(super) fn is_read_out(&self, code: NackCode) -> bool {
+        self.is_return && (code == NackCode::Closing || self.dpdcid & RETURN == 0)
+    }
+
     /// Whether `psn` is in flight.
     pub(super) fn has_in_flight(&self, psn: u32) -> bool {
         self.outstanding.in_flight(psn).is_some()
@@ -567,13 +573,31 @@ impl Sender {
         ccc: &mut Ccc<C>,
         config: &UetConfig,
     ) -> Vec<(Message, Report)> {
-        let (flying, lost) = self.outstanding.bytes();
+        let (flying, _) = self.outstanding.bytes();
         ccc.in_flight -= flying as i64;
+        self.end(ccc, config)
+    }
+
+    /// Ends the context, of which all has arrived, what was taken for lost with it. The posts whose
+    /// acknowledgements are missing are returned.
+    pub(super) fn arrive<C: CongestionControl>(
+        &mut self,
+        ccc: &mut Ccc<C>,
+        config: &UetConfig,
+    ) -> Vec<(Message, Report)> {
+        let (flying, lost) = self.outstanding.bytes();
+        ccc.on_arrived(flying, lost);
+        self.end(ccc, config)
+    }
+
+    /// Nothing of the context waits to be sent any more; the posts that it had left are returned.
+    fn end<C>(&mut self, ccc: &mut Ccc<C>, config: &UetConfig) -> Vec<(Message, Report)> {
+        let (_, lost) = self.outstanding.bytes();
         ccc.lost -= lost as i64;
         ccc.unsent -= self.messages.waiting_bytes(config.payload) as i64;
-        let failed = self.messages.unfinished();
+        let left = self.messages.unfinished();
         self.release();
-        failed
+        left
     }
 
     /// Closes the context and gives back its memory.

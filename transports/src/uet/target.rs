@@ -172,8 +172,12 @@ impl<C: CongestionControl> Uet<C> {
             return Some(known.number);
         }
         let own = self.senders.get(data.dpdcid as usize & !(RETURN as usize));
-        if !own.is_some_and(|own| own.dst == packet.src && own.state != State::Closed) {
-            self.refuse(cx, packet, data, NackCode::InvDpdcid);
+        let own = own.filter(|own| own.dst == packet.src);
+        if own.is_none_or(|own| own.state == State::Closed) {
+            // One that failed still waits for what it read.
+            let is_over = own.is_some_and(|own| own.reading == 0);
+            let code = if is_over { NackCode::Closing } else { NackCode::InvDpdcid };
+            self.refuse(cx, packet, data, code);
             return None;
         }
         let number = self.add_receiver(packet, data);

@@ -1,6 +1,7 @@
 //! How contexts begin, are shared, run out, end and fail (`uet-transport.md` §1, 2, 8).
 
 use super::*;
+use crate::uet::config::Operation;
 use crate::uet::header::{Ack, Control, NackCode};
 
 fn controls<F>(bench: &Bench<Uet<Nscc>, F>, kind: ControlType) -> Vec<(Time, Packet)> {
@@ -104,6 +105,30 @@ fn a_close_without_an_answer_is_repeated() {
     assert!(bench.run(FOREVER));
     assert_eq!(controls(&bench, ControlType::CloseCmd).len(), 2);
     assert_eq!(bench.counters(0).closes, 1);
+}
+
+/// A reader of which no command to close has arrived gives the context up; the one that still sends to it
+/// again learns that all was read, whether or not it had learned the reader's context.
+#[test]
+fn a_reader_that_gave_up_closing_has_read_all() {
+    let idle = Some(Span::from_micros(1));
+    let config = UetConfig { pdc_idle: idle, rendezvous: Some(4_096), ..specification() };
+    let config = UetConfig { operation: Operation::TaggedSend, ..config };
+    for first_lost in [0, 2] {
+        let mut bench = bench(2, &config, |_, packet| {
+            let close = packet.kind == Kind::Control
+                && Control::unpack(packet).kind == ControlType::CloseCmd;
+            let answers_read = packet.kind == Kind::Ack && Ack::unpack(packet).spdcid == 1;
+            let lose = close || (answers_read && packet.psn >= first_lost);
+            if lose && packet.src == HostId(1) { Fate::Lose } else { Fate::Arrive }
+        });
+        bench.post(0, message(0, 1, 16_000));
+        assert!(bench.run(FOREVER));
+        assert_eq!(controls(&bench, ControlType::CloseCmd).len(), 6, "five, and one of host 0");
+        assert_eq!((completions(&bench, true).len(), completions(&bench, false).len()), (1, 1));
+        assert_eq!(bench.counters(0).pdc_errors, 0);
+        assert!(bench.endpoint(0).senders().all(|sender| sender.in_flight == 0));
+    }
 }
 
 /// A target with one context refuses a second host, asks the first to close, and serves the second then.

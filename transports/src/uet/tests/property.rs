@@ -83,7 +83,7 @@ fn configuration() -> impl Strategy<Value = UetConfig> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1024, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     /// Whatever the line does to packets and answers, every message between three hosts completes exactly
     /// once at both ends, every byte is delivered once, and no context is left with anything in flight.
@@ -94,10 +94,10 @@ proptest! {
         sizes in proptest::collection::vec(1u64..300_000, 1..12),
     ) {
         let mut next = 0;
-        let mut bench = bench(3, &config, |_, packet| {
+        let mut bench = bench(3, &config, |now, packet| {
             next += 1;
-            // After some thousand packets the line heals, so that a run ends.
-            let fate = if next < 5_000 { fates[next % fates.len()] } else { Fate::Arrive };
+            // After some thousand packets, or a second, the line heals, so that a run ends.
+            let fate = if next < 5_000 && now < Time::ZERO + Span::from_millis(1_000) { fates[next % fates.len()] } else { Fate::Arrive };
             match fate {
                 Fate::Trim { .. } if packet.kind != Kind::Data => Fate::Lose,
                 Fate::Mark if !packet.has(flags::ECN_CAPABLE) => Fate::Arrive,
