@@ -59,6 +59,7 @@ impl<E: Endpoint> Simulated<E> {
     #[cold]
     fn on_frame(&mut self, now: Time, packet: &Packet) {
         let mut yard = self.yard.lock();
+        yard.end(packet);
         let Some(answering) = &self.answering else {
             yard.counts.unanswered += 1;
             return;

@@ -1,8 +1,9 @@
 //! Frames within the fabric: their bytes, while their packets are on the way.
 //!
-//! A packet carries the number of its frame among those of its source. Bytes lie in a ring of so many frames for each source: what
+//! A packet carries the number of its frame among those of its source. Frames lie in a ring of so many for each source: what
 //! is overwritten while its packet is still on the way is lost and counted, and what was dropped in the fabric needs no word. So
-//! memory is bounded whatever happens, and what a source's frames become depends on no other source's.
+//! memory is bounded whatever happens, and what a source's frames become depends on no other source's. Buffers of frames that have
+//! arrived are used again at once, while they are in the cache: memory goes with what is on the way, not with what has passed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,11 +86,34 @@ pub(crate) fn is_frame(packet: &Packet) -> bool {
     packet.body[4] == FRAME
 }
 
-/// A frame's bytes.
+/// A frame's bytes; none once it has arrived.
 struct Slot {
     number: u64,
     kind: Kind,
     bytes: Vec<u8>,
+}
+
+/// Buffers of frames that are gone.
+#[derive(Default)]
+struct Spare(Vec<Vec<u8>>);
+
+impl Spare {
+    /// Puts a frame's bytes into a buffer, which may be `old`.
+    fn fill(&mut self, old: &mut Vec<u8>, bytes: &[u8]) {
+        if old.capacity() == 0 {
+            *old = self.0.pop().unwrap_or_default();
+        }
+        old.clear();
+        // There are few sizes of them, so that after some rounds none has to grow.
+        old.reserve_exact(bytes.len().next_multiple_of(STEP));
+        old.extend_from_slice(bytes);
+    }
+
+    fn give_back(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() > 0 && self.0.len() < FRAMES {
+            self.0.push(buffer);
+        }
+    }
 }
 
 /// What a host has sent.
@@ -105,26 +129,31 @@ struct Source {
 }
 
 impl Source {
-    fn keep(&mut self, kind: Kind, bytes: &[u8]) -> u64 {
+    fn keep(&mut self, kind: Kind, bytes: &[u8], spare: &mut Spare) -> u64 {
         let number = self.next;
         self.next += 1;
         let place = number as usize % FRAMES;
         if place == self.slots.len() {
             self.slots.push(Slot { number, kind, bytes: Vec::new() });
         }
-        // Vectors of frames that are gone are used again. There are few sizes of them, so that after some rounds none has to grow.
         let slot = &mut self.slots[place];
         (slot.number, slot.kind) = (number, kind);
-        slot.bytes.clear();
-        slot.bytes.reserve_exact(bytes.len().next_multiple_of(STEP));
-        slot.bytes.extend_from_slice(bytes);
+        spare.fill(&mut slot.bytes, bytes);
         number
+    }
+
+    /// The place of a frame, unless it was overwritten.
+    fn slot(&mut self, number: u64) -> Option<&mut Slot> {
+        self.slots.get_mut(number as usize % FRAMES).filter(|slot| slot.number == number)
     }
 }
 
 /// See the module.
 pub struct Yard {
     sources: BTreeMap<HostId, Source>,
+    spare: Spare,
+    /// Frames that have arrived, whose bytes go when deliveries are next collected.
+    over: Vec<(HostId, u64)>,
     /// Bytes that may wait at a NIC.
     room: u64,
     pub(crate) delivered: Vec<Delivery>,
@@ -141,6 +170,8 @@ impl SharedYard {
     pub fn new(room: u64) -> SharedYard {
         SharedYard(Arc::new(Mutex::new(Yard {
             sources: BTreeMap::new(),
+            spare: Spare::default(),
+            over: Vec::new(),
             room,
             delivered: Vec::new(),
             counts: FrameCounts::default(),
@@ -166,7 +197,7 @@ impl Yard {
             self.counts.dropped_nic += 1;
             return false;
         }
-        let number = source.keep(sight.kind, bytes);
+        let number = source.keep(sight.kind, bytes, &mut self.spare);
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         let packet = Packet {
             dst,
@@ -202,10 +233,8 @@ impl Yard {
 
     /// The kind and bytes of a packet's frame; `None` if they were overwritten.
     pub fn bytes(&mut self, packet: &Packet) -> Option<(Kind, &mut Vec<u8>)> {
-        let number = packet.body[0];
         let source = self.sources.get_mut(&packet.src);
-        let slot = source.and_then(|source| source.slots.get_mut(number as usize % FRAMES));
-        match slot.filter(|slot| slot.number == number) {
+        match source.and_then(|source| source.slot(packet.body[0])) {
             Some(slot) => Some((slot.kind, &mut slot.bytes)),
             None => {
                 self.counts.overwritten += 1;
@@ -236,8 +265,61 @@ impl Yard {
         }
     }
 
-    /// What has reached attached hosts since this was last asked; `into` is filled and was empty.
+    /// A simulated host has dealt with a packet's frame.
+    pub(crate) fn end(&mut self, packet: &Packet) {
+        self.over.push((packet.src, packet.body[0]));
+    }
+
+    /// What has reached attached hosts since this was last asked; `into` is filled and was empty. The bytes stay until the next
+    /// time: by then they have been handed over, and what was captured of them has been fetched.
     pub fn collect(&mut self, into: &mut Vec<Delivery>) {
+        for (host, number) in self.over.drain(..) {
+            let source = self.sources.get_mut(&host);
+            if let Some(slot) = source.and_then(|source| source.slot(number)) {
+                self.spare.give_back(std::mem::take(&mut slot.bytes));
+            }
+        }
         std::mem::swap(into, &mut self.delivered);
+        self.over.extend(into.iter().map(|one| (one.packet.src, one.packet.body[0])));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::look;
+
+    /// Of frames that come one after the other a few buffers are kept, however many have passed and whatever
+    /// their sizes; those that the fabric has dropped are used again when their place is.
+    #[test]
+    fn memory_goes_with_what_is_on_the_way() {
+        let yard = SharedYard::new(1 << 20);
+        let mut yard = yard.lock();
+        let (mut seen, mut held) = (Vec::new(), Vec::new());
+        let total = 3 * FRAMES as u64;
+        for number in 0..total {
+            let mut bytes = vec![0; 60 + number as usize * 7 % 1_450];
+            bytes[12..14].copy_from_slice(&[0x86, 0xdd]);
+            let sight = look(&bytes);
+            assert!(yard.take_in((Time(number), HostId(0), HostId(1)), &bytes, &sight));
+            let packet = yard.pop(HostId(0)).expect("it waits");
+            let is_dropped = number % 100 == 0;
+            if !is_dropped {
+                yard.delivered.push(Delivery { at: Time(number), host: HostId(1), packet });
+            }
+            yard.collect(&mut seen);
+            for delivery in seen.drain(..) {
+                assert_eq!(yard.frame(&delivery.packet), bytes);
+            }
+            held.push(is_dropped);
+        }
+        let slots = &yard.sources[&HostId(0)].slots;
+        let dropped = held[total as usize - FRAMES..].iter().filter(|one| **one).count();
+        let kept = slots.iter().filter(|slot| slot.bytes.capacity() > 0).count();
+        // The last one goes with the next turn.
+        assert!((dropped..=dropped + 1).contains(&kept), "{kept} of {dropped}");
+        assert!(yard.spare.0.len() <= 2, "{}", yard.spare.0.len());
+        let largest = slots.iter().map(|slot| slot.bytes.capacity()).max();
+        assert!(largest <= Some(3 * STEP), "{largest:?}");
     }
 }
