@@ -2,8 +2,17 @@
 
 use std::path::Path;
 
-const OURS: [&str; 8] =
-    ["fabric", "dist", "live", "transports", "topologies", "workloads", "results", "ultraloom"];
+const OURS: [&str; 9] = [
+    "fabric",
+    "dist",
+    "live",
+    "transports",
+    "topologies",
+    "workloads",
+    "results",
+    "ultraloom",
+    "fuzz",
+];
 
 /// Each package's dependencies among ours are those that the architecture allows.
 #[test]
@@ -17,6 +26,7 @@ fn packages_use_only_what_they_may() {
         ("results", &["fabric"]),
         ("fabric/dist", &["fabric"]),
         ("fabric/live", &["fabric", "transports"]),
+        ("tests/fuzz", &["fabric", "transports", "live"]),
         (
             "fabric/cli",
             &["fabric", "dist", "live", "transports", "topologies", "workloads", "results"],

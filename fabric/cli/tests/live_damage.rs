@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use lab::damage::{Numbers, damaged};
+use fuzz::seeds::{Numbers, damaged};
 use lab::{FAR, Session, alone, can_run};
 use live::journal::{Entry, Head, Writer};
 use place::Place;

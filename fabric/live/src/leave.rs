@@ -43,30 +43,38 @@ pub fn rewrite(
 }
 
 fn ipv4(frame: &mut Vec<u8>, packet: &Packet, trimmed: bool, routed: u8) -> Result<(), Refusal> {
-    let (marked, last_hop) = (packet.has(flags::CE), packet.has(flags::LAST_HOP));
+    let mut ip = Ipv4Packet::new_unchecked(&mut frame[ETHERNET..]);
+    let may_be_marked = ![ecn::NOT_ECT, ecn::CE].contains(&ip.ecn());
+    let marked = packet.has(flags::CE) && may_be_marked;
     if !(marked || trimmed || routed > 0) {
         return Ok(());
     }
-    let mut ip = Ipv4Packet::new_unchecked(&mut frame[ETHERNET..]);
-    if marked && ip.ecn() != ecn::NOT_ECT {
+    // Switches add what they change to the checksum (RFC 1624): one that was wrong stays wrong.
+    let was_right = ip.verify_checksum();
+    if marked {
         ip.set_ecn(ecn::CE);
     }
     if routed > 0 {
         let left = ip.hop_limit().checked_sub(routed).filter(|left| *left > 0);
         ip.set_hop_limit(left.ok_or(Refusal::TimeToLive)?);
     }
+    let mut length = None;
     if trimmed {
         // IP says what is left, UDP goes on saying what there was (`uet-wire.md` §5.2).
         let header = usize::from(ip.header_len());
         let left = usize::from(ip.total_len()).min(header + TRIMMED);
         ip.set_total_len(left as u16);
+        let last_hop = packet.has(flags::LAST_HOP);
         ip.set_dscp(if last_hop { dscp::TRIMMED_LASTHOP } else { dscp::TRIMMED });
-        ip.fill_checksum();
-        frame.truncate(ETHERNET + left);
-        frame.resize(frame.len().max(SHORTEST), 0);
-        return Ok(());
+        length = Some(ETHERNET + left);
     }
-    ip.fill_checksum();
+    if was_right {
+        ip.fill_checksum();
+    }
+    if let Some(length) = length {
+        frame.truncate(length);
+        frame.resize(length.max(SHORTEST), 0);
+    }
     Ok(())
 }
 
@@ -120,6 +128,19 @@ mod tests {
         let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
         assert!(changed <= 3, "{changed} bytes: the code point and the checksum");
         assert!(look(&after).marked);
+    }
+
+    /// A header that was damaged on its way to the fabric is not mended by it.
+    #[test]
+    fn a_wrong_checksum_stays_wrong() {
+        let mut damaged = frame(flags::ECN_CAPABLE);
+        damaged[ETHERNET + 10] ^= 1;
+        for (flags, routed) in [(flags::CE, 0), (flags::TRIMMED, 0), (0, 1)] {
+            let (mut after, packet) = (damaged.clone(), packet(flags::ECN_CAPABLE | flags));
+            assert_eq!(rewrite(&mut after, Kind::Uet, &packet, routed), Ok(()));
+            assert_ne!(after, damaged);
+            assert!(!checksum_holds(&after));
+        }
     }
 
     /// A trimmed frame is what the model's own trimmed frame is, and UDP goes on saying how long it was.

@@ -1,5 +1,9 @@
 //! The initiator's half of a packet delivery context: what goes out next, and what acknowledgements make
 //! of what is out (`uet-transport.md` §2, 4, 5, 8).
+//!
+//! - `end`: how it ends, and what it leaves behind
+
+mod end;
 
 use fabric::endpoint::Message;
 use fabric::ids::{HostId, MessageId};
@@ -161,12 +165,6 @@ impl Sender {
         let sent = self.close_psn() + u32::from(self.state == State::AckWait);
         let within = ack.rudi || ack.cack.wrapping_sub(self.start) <= sent - self.start;
         within && (!named || ack.dpdcid == self.dpdcid || self.delivery == Delivery::Rudi)
-    }
-
-    /// Whether a fatal NACK says that the other side has closed the PDC whose return direction this is, having all
-    /// that it read, and gave up telling so. A PDC that failed keeps the receiver that it has named.
-    pub(super) fn is_read_out(&self, code: NackCode) -> bool {
-        self.is_return && (code == NackCode::Closing || self.dpdcid & RETURN == 0)
     }
 
     /// Whether `psn` is in flight.
@@ -564,53 +562,5 @@ impl Sender {
     /// The PSN of CLOSE_CMD: the one after the last.
     pub(super) fn close_psn(&self) -> u32 {
         self.outstanding.next()
-    }
-
-    /// Gives the context up: what it had in flight leaves the congestion control context, and the posts
-    /// that it fails are returned.
-    pub(super) fn fail<C>(
-        &mut self,
-        ccc: &mut Ccc<C>,
-        config: &UetConfig,
-    ) -> Vec<(Message, Report)> {
-        let (flying, _) = self.outstanding.bytes();
-        ccc.in_flight -= flying as i64;
-        self.end(ccc, config)
-    }
-
-    /// Ends the context, of which all has arrived, what was taken for lost with it. The posts whose
-    /// acknowledgements are missing are returned.
-    pub(super) fn arrive<C: CongestionControl>(
-        &mut self,
-        ccc: &mut Ccc<C>,
-        config: &UetConfig,
-    ) -> Vec<(Message, Report)> {
-        let (flying, lost) = self.outstanding.bytes();
-        ccc.on_arrived(flying, lost);
-        self.end(ccc, config)
-    }
-
-    /// Nothing of the context waits to be sent any more; the posts that it had left are returned.
-    fn end<C>(&mut self, ccc: &mut Ccc<C>, config: &UetConfig) -> Vec<(Message, Report)> {
-        let (_, lost) = self.outstanding.bytes();
-        ccc.lost -= lost as i64;
-        ccc.unsent -= self.messages.waiting_bytes(config.payload) as i64;
-        let left = self.messages.unfinished();
-        self.release();
-        left
-    }
-
-    /// Closes the context and gives back its memory.
-    pub(super) fn release(&mut self) {
-        self.state = State::Closed;
-        self.outstanding = Outstanding::new(self.outstanding.next());
-        self.messages = Messages::default();
-    }
-
-    /// Gives away the memory of an idle context that stays open.
-    pub(super) fn shrink(&mut self) -> Room {
-        let mut messages = std::mem::take(&mut self.messages);
-        messages.clear();
-        Room { outstanding: self.outstanding.shrink(), messages }
     }
 }
