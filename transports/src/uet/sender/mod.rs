@@ -5,7 +5,6 @@
 
 mod end;
 
-use fabric::endpoint::Message;
 use fabric::ids::{HostId, MessageId};
 use fabric::units::{Span, Time};
 use fabric::watch::Hold;
@@ -18,7 +17,7 @@ use crate::uet::entropy::{Entropy, Feedback};
 use crate::uet::guaranteed;
 use crate::uet::header::{Ack, NackCode, UNKNOWN};
 use crate::uet::initiator::RETURN;
-use crate::uet::messages::{Messages, Pending, Piece, Report, Run, Stage};
+use crate::uet::messages::{Messages, Pending, Piece, Run, Stage};
 use crate::uet::outstanding::Outstanding;
 use crate::uet::recovery::Recovery;
 
