@@ -37,7 +37,7 @@ struct Flying {
 pub fn run(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let kind = if first & 1 == 0 { Kind::Uet } else { Kind::Roce };
-    let options = Options {
+    let mut lab = Lab::new(&Options {
         kind,
         rate: Rate::from_gbps(1),
         rtt: WAY * 4,
@@ -46,64 +46,96 @@ pub fn run(data: &[u8]) {
         entropy_values: 16,
         rccc: kind == Kind::Uet && first & 4 == 0,
         seed: 3,
-    };
-    let addresses = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
-    let host = |rank| Host::new(HostId(rank), &addresses, &options, 1 << 20);
-    let mut hosts = [host(0), host(1)];
-    let message = |rank: u32| vec![rank as u8 + 1; BYTES];
-    for rank in 0..2u32 {
-        hosts[rank as usize].post(Time::ZERO, HostId(1 - rank), rank, message(rank));
-    }
+    });
     let damages = |choice: u8| matches!(Fate::of(choice), Fate::Damage | Fate::Replace);
     let has_to_arrive = kind == Kind::Roce || !Steps(rest).any(|(choice, _)| damages(choice));
-    let (mut steps, mut wire, mut now) = (Steps(rest), BTreeMap::new(), Time::ZERO);
-    let mut arrived = Vec::new();
+    let mut steps = Steps(rest);
     for moment in 0..MOMENTS {
-        for rank in 0..2usize {
-            hosts[rank].on_time(now);
-            while let Some(departure) = hosts[rank].depart(now) {
+        lab.send(&mut steps);
+        if lab.is_done() || (!has_to_arrive && moment == ENOUGH) || !lab.wait() {
+            break;
+        }
+        lab.receive();
+    }
+    if has_to_arrive {
+        lab.arrived.sort();
+        let all = [0, 1].map(|rank| (HostId(rank), rank, message(rank)));
+        assert!(lab.arrived == all, "{} messages, or other bytes", lab.arrived.len());
+    }
+}
+
+fn message(rank: u32) -> Vec<u8> {
+    vec![rank as u8 + 1; BYTES]
+}
+
+/// Two endpoints, and the wire between them.
+struct Lab {
+    hosts: [Host; 2],
+    /// What is on its way, by when it arrives and its number; and to whom.
+    wire: BTreeMap<(Time, u64), (usize, Flying)>,
+    sent: u64,
+    now: Time,
+    arrived: Vec<(HostId, u32, Vec<u8>)>,
+}
+
+impl Lab {
+    /// Each has a message for the other.
+    fn new(options: &Options) -> Lab {
+        let addresses = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+        let host = |rank| {
+            let mut host = Host::new(HostId(rank), &addresses, options, 1 << 20);
+            host.post(Time::ZERO, HostId(1 - rank), rank, message(rank));
+            host
+        };
+        let hosts = [host(0), host(1)];
+        Lab { hosts, wire: BTreeMap::new(), sent: 0, now: Time::ZERO, arrived: Vec::new() }
+    }
+
+    /// Both send what they have, and tell what has arrived.
+    fn send(&mut self, steps: &mut Steps<'_>) {
+        for (rank, host) in self.hosts.iter_mut().enumerate() {
+            host.on_time(self.now);
+            while let Some(departure) = host.depart(self.now) {
                 let (length, entropy) = (departure.bytes.len(), departure.port - FIRST_PORT);
                 let sent = Flying { entropy, tos: departure.tos, length, bytes: departure.bytes };
                 // Packets of 16 paths overtake each other.
-                let late = Span::from_micros(u64::from(entropy % 16) * 2);
+                let at = self.now + WAY + Span::from_micros(u64::from(entropy % 16) * 2);
                 for flying in on_the_way(sent, steps.next()) {
-                    let number = wire.len() as u64 + moment as u64 * 1_000;
-                    wire.insert((now + WAY + late, number), (1 - rank, flying));
+                    self.sent += 1;
+                    self.wire.insert((at, self.sent), (1 - rank, flying));
                 }
             }
-            while let Some(event) = hosts[rank].event() {
+            while let Some(event) = host.event() {
                 if let Event::Received { src, id, bytes } = event {
-                    arrived.push((src, id, bytes));
+                    self.arrived.push((src, id, bytes));
                 }
             }
-        }
-        let is_done = arrived.len() >= 2 && hosts.iter().all(Host::is_idle);
-        if is_done || (!has_to_arrive && moment == ENOUGH) {
-            break;
-        }
-        assert!(moment + 1 < MOMENTS, "{} of 2 messages have arrived", arrived.len());
-        let next = hosts.iter().map(Host::next).min().unwrap_or(Time::NEVER);
-        let arrival =
-            wire.first_key_value().map_or(Time::NEVER, |(key, _): (&(Time, u64), _)| key.0);
-        let next = next.min(arrival);
-        if next == Time::NEVER {
-            break;
-        }
-        now = next.max(Time(now.0 + 1));
-        while let Some(entry) = wire.first_entry()
-            && entry.key().0 <= now
-        {
-            let (to, flying) = entry.remove();
-            let (src, dst) = (HostId(1 - to as u32), HostId(to as u32));
-            let Flying { entropy, tos, length, bytes } = &flying;
-            let (entropy, tos, length) = (*entropy, *tos, *length);
-            hosts[to].on_datagram(now, &Datagram { src, dst, entropy, tos, length, bytes });
         }
     }
-    if has_to_arrive {
-        arrived.sort();
-        let all = [0, 1].map(|rank| (HostId(rank), rank, message(rank)));
-        assert!(arrived == all, "{} messages, or other bytes", arrived.len());
+
+    fn is_done(&self) -> bool {
+        self.arrived.len() >= 2 && self.hosts.iter().all(Host::is_idle)
+    }
+
+    /// Goes on to the next moment; false if nothing is left to happen.
+    fn wait(&mut self) -> bool {
+        let arrival = self.wire.first_key_value().map(|(key, _)| key.0);
+        let next = self.hosts.iter().map(Host::next).chain(arrival).min();
+        let next = next.filter(|next| *next < Time::NEVER);
+        self.now = next.unwrap_or(self.now).max(Time(self.now.0 + 1));
+        next.is_some()
+    }
+
+    /// Takes in what has come.
+    fn receive(&mut self) {
+        while let Some(entry) = self.wire.first_entry()
+            && entry.key().0 <= self.now
+        {
+            let (to, Flying { entropy, tos, length, bytes }) = entry.remove();
+            let (src, dst, bytes) = (HostId(1 - to as u32), HostId(to as u32), &bytes[..]);
+            self.hosts[to]
+                .on_datagram(self.now, &Datagram { src, dst, entropy, tos, length, bytes });
+        }
     }
 }
 
