@@ -49,8 +49,7 @@ fn ipv4(frame: &mut Vec<u8>, packet: &Packet, trimmed: bool, routed: u8) -> Resu
     if !(marked || trimmed || routed > 0) {
         return Ok(());
     }
-    // Switches add what they change to the checksum (RFC 1624): one that was wrong stays wrong.
-    let was_right = ip.verify_checksum();
+    let error = wrong_by(&mut ip);
     if marked {
         ip.set_ecn(ecn::CE);
     }
@@ -68,14 +67,32 @@ fn ipv4(frame: &mut Vec<u8>, packet: &Packet, trimmed: bool, routed: u8) -> Resu
         ip.set_dscp(if last_hop { dscp::TRIMMED_LASTHOP } else { dscp::TRIMMED });
         length = Some(ETHERNET + left);
     }
-    if was_right {
-        ip.fill_checksum();
+    ip.fill_checksum();
+    if let Some(error) = error {
+        ip.set_checksum(plus(ip.checksum(), error));
     }
     if let Some(length) = length {
         frame.truncate(length);
         frame.resize(length.max(SHORTEST), 0);
     }
     Ok(())
+}
+
+/// By how much a header's checksum is wrong, if it is. Switches add what they change to the checksum (RFC 1624): one that was wrong
+/// stays wrong by as much.
+fn wrong_by(ip: &mut Ipv4Packet<&mut [u8]>) -> Option<u16> {
+    if ip.verify_checksum() {
+        return None;
+    }
+    let stored = ip.checksum();
+    ip.fill_checksum();
+    Some(plus(stored, !ip.checksum()))
+}
+
+/// A sum in ones' complement.
+fn plus(a: u16, b: u16) -> u16 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + u16::from(carry)
 }
 
 fn ipv6(frame: &mut [u8], packet: &Packet, routed: u8) -> Result<(), Refusal> {
