@@ -12,6 +12,7 @@ use live::answer::Answering;
 use live::frame::{Kind, look};
 use live::gate::{Gate, Live, Simulated};
 use live::yard::SharedYard;
+use transports::wire::outer::ETHERNET;
 
 use crate::frames::is_right;
 use crate::steps::Steps;
@@ -89,6 +90,6 @@ fn check(yard: &SharedYard, packet: &Packet) {
     assert_eq!((packet.src, packet.dst), (ANSWERS, ASKS));
     let (kind, bytes) = yard.bytes(packet).expect("it lies there");
     assert_eq!(look(bytes).kind, kind);
-    assert!(bytes.len() <= MTU + 14, "{} bytes", bytes.len());
+    assert!(bytes.len() <= MTU + ETHERNET, "{} bytes", bytes.len());
     assert!(kind == Kind::Arp || is_right(bytes), "{bytes:02x?}");
 }

@@ -11,13 +11,12 @@ use live::leave::rewrite;
 use live::yard::SharedYard;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Ipv4Packet};
 use transports::wire::compose::SHORTEST;
+use transports::wire::outer::ETHERNET;
 
 use crate::answers::{Silent, with};
 
 /// Longest frame that an interface gives.
 const LONGEST: usize = 9_234;
-/// An Ethernet header.
-const ETHERNET: usize = 14;
 
 /// Takes the frame in, lets it through, and looks at what leaves: no longer than what came (or padded); the same, if nothing was done
 /// to it; and an IPv4 header that was right still is.

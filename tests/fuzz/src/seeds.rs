@@ -1,6 +1,10 @@
-//! Frames of every kind, whole and damaged, and right inputs of all targets made of them.
+//! Frames of every kind, whole and damaged, and what all targets begin with, made of them.
 
 use std::net::Ipv4Addr;
+
+use fabric::ids::HostId;
+use live::directory;
+use transports::wire::outer;
 
 use crate::steps::step;
 
@@ -22,12 +26,11 @@ impl Numbers {
 
 /// Host N's Ethernet address.
 fn mac(host: u32) -> [u8; 6] {
-    let [a, b, c, d] = host.to_be_bytes();
-    [2, 0, a, b, c, d]
+    outer::mac(HostId(host)).0
 }
 
 fn address(host: u32) -> Ipv4Addr {
-    Ipv4Addr::from(0x0a00_0001 + host)
+    directory::address(HostId(host))
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 2] {
@@ -139,7 +142,7 @@ pub fn damaged(numbers: &mut Numbers, src: u32, dst: u32) -> Vec<u8> {
     frame
 }
 
-/// Right inputs of a target: each reaches another part of the code.
+/// What a target begins with: frames of all kinds, and each fate of datagrams.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     let mut numbers = Numbers(29);
     let mut frames = |from, to| (0..40).map(|_| whole(&mut numbers, from, to)).collect::<Vec<_>>();
