@@ -258,9 +258,12 @@ fn mpi_adds_up_right() {
     let mut session = Session::start("mpi", scenario, &[]);
     let place = &session.place;
     place.file("sums.c", SUMS);
-    // Open MPI starts its daemons by `agent HOST COMMAND`: here in the host's namespace.
+    // Open MPI starts its daemons by `agent HOST COMMAND`: here in the host's namespace. Each gets a folder of its own, as on hosts that
+    // share no disk: daemons that make the same one at the same moment fail.
     let agent = format!(
-        "#!/bin/sh\nhost=$1; shift\nexec ip netns exec ultraloom-{}-h$((${{host##*.}} - 1)) sh -c \"$*\"\n",
+        "#!/bin/sh\nhost=$1; shift\nexport TMPDIR={}/$host; mkdir \"$TMPDIR\" || exit 1\n\
+         exec ip netns exec ultraloom-{}-h$((${{host##*.}} - 1)) sh -c \"$*\"\n",
+        place.0.display(),
         session.name
     );
     let agent = place.file("agent.sh", &agent).display().to_string();
@@ -277,6 +280,7 @@ fn mpi_adds_up_right() {
     run.args(["--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", "10.0.0.0/8"]);
     let output = run
         .args(["--mca", "oob_tcp_if_include", "10.0.0.0/8", &program])
+        .env("TMPDIR", &place.0)
         .output()
         .expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout);

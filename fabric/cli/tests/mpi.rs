@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use place::{Place, SMALL};
 use serde_json::Value;
 
-/// `mpirun` on this machine: as root and with more ranks than cores, which it refuses unless told.
+/// `mpirun` on this machine: as root and with more ranks than cores, which it refuses unless told. What it keeps on disk is in a folder
+/// of its own: two that make the same one at the same moment fail.
 fn mpirun(place: &Place, ranks: usize, arguments: &[&str]) -> Command {
     let mut command = Command::new("mpirun");
     command
+        .env("TMPDIR", &place.0)
         .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
         .current_dir(&place.0)
