@@ -22,6 +22,8 @@ run default default completion
 run permutation sprayed-permutation completion
 run incast incast completion
 run failure switch-down plots/throughput
+"$ultraloom" run topologies/scenarios/shootout.toml --out "$work/shootout" --output quiet
+cp "$work/shootout/slowdown.png" results/figures/shootout.png
 "$ultraloom" sweep topologies/scenarios/sweep.toml --out "$work/sizes" --output quiet
 cp "$work/sizes/sweep.svg" results/figures/all-reduce-by-size.svg
 cp "$work/sizes/sweep.png" results/figures/all-reduce-by-size.png

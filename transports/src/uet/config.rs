@@ -169,6 +169,12 @@ pub struct NsccOptions {
     /// With RCCC on: whether a trim at the last hop can cause a QuickAdapt (htsim) or leaves the window
     /// alone (specification: credit handles incast).
     pub last_hop_quick_adapt: bool,
+    /// Whether a NACK for a trimmed transmission that was already given up counts as one for the transmission
+    /// after it (htsim). If not, it says something of its path only; and no round trip is taken from it.
+    pub stale_nacks: bool,
+    /// Whether the base round trip stays the configured one; if not, the shortest one seen becomes it
+    /// (specification). For hosts of software, whose shortest round trip is too short for a window.
+    pub keep_base_rtt: bool,
     /// Queueing delay to aim at; `None`: 0.75 base round trips with trimming, 1 without.
     pub target_delay: Option<Span>,
 }
@@ -295,6 +301,8 @@ impl UetConfig {
                 count_lost_as_ignored: true,
                 nack_leaves_flight_first: true,
                 last_hop_quick_adapt: false,
+                stale_nacks: false,
+                keep_base_rtt: false,
                 target_delay: None,
             },
             spraying: Spraying::Reps,
@@ -353,6 +361,8 @@ impl UetConfig {
                 count_lost_as_ignored: false,
                 nack_leaves_flight_first: false,
                 last_hop_quick_adapt: true,
+                stale_nacks: true,
+                keep_base_rtt: false,
                 target_delay: None,
             },
             spraying: Spraying::Mixed,

@@ -16,6 +16,8 @@ pub struct AckSample {
     pub marked: bool,
     /// Round trip of the packet that caused it, if that is unambiguous.
     pub rtt: Option<Span>,
+    /// That was a probe, whose round trip is shorter than that of data: it is small, and waits for none.
+    pub probe: bool,
     /// Bytes in flight, the new ones already subtracted; can be negative for a moment.
     pub in_flight: i64,
     /// Penalty of a receiver whose buffer fills, in 1/128 of the new bytes (`rcv_cwnd_pend`).
@@ -31,8 +33,8 @@ pub struct NackSample {
     pub now: Time,
     /// Frame bytes of the packet that was lost.
     pub bytes: u64,
-    /// Time from sending that packet.
-    pub rtt: Span,
+    /// Time from sending that packet, if that is unambiguous.
+    pub rtt: Option<Span>,
     /// Bytes in flight, the lost packet included or not by [`super::config::NsccOptions`].
     pub in_flight: i64,
     /// The packet was trimmed at the last hop.

@@ -70,6 +70,7 @@ mod tests {
             newly,
             marked,
             rtt: None,
+            probe: false,
             in_flight: 0,
             penalty: 0,
             restore: false,

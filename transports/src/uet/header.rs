@@ -355,7 +355,7 @@ impl ControlType {
     }
 }
 
-/// Fields of a control packet (CP). The PSN is in the packet itself.
+/// Fields of a control packet (CP). The PSN is in the packet itself; of a probe its number instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Control {
     /// What it is.
@@ -364,7 +364,7 @@ pub struct Control {
     pub spdcid: u32,
     /// The PDC of its receiver, or [`UNKNOWN`]; the context for CREDIT.
     pub dpdcid: u32,
-    /// Cumulative credit or demand, in quanta; the PSN of a clear; 0 for others.
+    /// Cumulative credit or demand, in quanta; the PSN of a clear, or that a probe asks about; 0 for others.
     pub payload: u32,
 }
 

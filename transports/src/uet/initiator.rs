@@ -428,7 +428,7 @@ impl<C: CongestionControl> Uet<C> {
     /// The tail has been silent for long enough: asks for the context's state.
     pub(super) fn on_probe_due(&mut self, cx: &mut HostCx<'_>, spdcid: u32) {
         let sender = &mut self.senders[spdcid as usize];
-        let Some((psn, entropy)) = sender.probe(cx.now) else { return };
+        let Some((number, psn, entropy)) = sender.probe(cx.now) else { return };
         let (dst, flow, dpdcid) = (sender.dst, sender.flow, sender.dpdcid);
         let again = self.config.tail_probe.unwrap_or(self.config.base_rtt * 5);
         cx.timers.set(timer::of(spdcid, timer::PROBE), cx.now + again);
@@ -436,7 +436,7 @@ impl<C: CongestionControl> Uet<C> {
         if dpdcid != UNKNOWN {
             cx.counters.probes += 1;
             let control = Control { kind: ControlType::Probe, spdcid, dpdcid, payload: psn };
-            self.push_control(dst, flow, psn, entropy, control);
+            self.push_control(dst, flow, u32::from(number), entropy, control);
         }
     }
 

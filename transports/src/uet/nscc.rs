@@ -147,7 +147,12 @@ impl CongestionControl for Nscc {
         let limited = self.flow_control(p, newly, sample);
         let delay = match sample.rtt {
             Some(rtt) => {
-                self.observe_rtt(p, rtt);
+                // A probe tells the delay, not the base: a window for its round trip could be too small for
+                // one packet (so does the reference's SLEEK).
+                // spec: nscc-base-rtt
+                if !sample.probe {
+                    self.observe_rtt(p, rtt);
+                }
                 let delay = Span(rtt.0.saturating_sub(self.base_rtt.0));
                 self.observe_delay(p, delay, sample.marked);
                 delay
@@ -174,7 +179,9 @@ impl CongestionControl for Nscc {
     }
 
     fn on_nack(&mut self, p: &Parameters, sample: &NackSample) {
-        self.observe_rtt(p, sample.rtt);
+        if let Some(rtt) = sample.rtt {
+            self.observe_rtt(p, rtt);
+        }
         self.bytes_ignored += sample.bytes as i64;
         // A trim says that the queue was full: a sample of one base round trip of delay.
         self.observe_delay(p, p.base_rtt, true);
@@ -221,7 +228,7 @@ impl Nscc {
 
     /// A shorter round trip than ever becomes the base, and shrinks the largest window.
     fn observe_rtt(&mut self, p: &Parameters, rtt: Span) {
-        if rtt < self.base_rtt {
+        if rtt < self.base_rtt && !p.options.keep_base_rtt {
             self.base_rtt = rtt;
             self.window_max = p.window_max(rtt);
         }
@@ -343,6 +350,7 @@ mod tests {
             newly,
             marked,
             rtt: Some(rtt),
+            probe: false,
             in_flight: 0,
             penalty: 0,
             restore: false,
@@ -419,7 +427,7 @@ mod tests {
         let lost = NackSample {
             now: Time(1),
             bytes: 4_160,
-            rtt: p.base_rtt,
+            rtt: Some(p.base_rtt),
             in_flight: 0,
             last_hop: false,
         };
@@ -446,11 +454,34 @@ mod tests {
         let config = UetConfig::new(Rate::from_gbps(400), rtt, true);
         let p = Nscc::parameters(&UetConfig { rccc: Some(config.default_rccc()), ..config });
         let mut nscc = Nscc { window: 300_000, ..Nscc::new(&p) };
-        let lost = NackSample { now: Time(1), bytes: 4_202, rtt, in_flight: 0, last_hop: true };
+        let lost =
+            NackSample { now: Time(1), bytes: 4_202, rtt: Some(rtt), in_flight: 0, last_hop: true };
         nscc.on_nack(&p, &lost);
         assert_eq!(nscc.window, 300_000);
         nscc.on_nack(&p, &NackSample { last_hop: false, ..lost });
         assert_eq!(nscc.window, 300_000 - 4_202);
+    }
+
+    /// The largest window follows the shortest round trip of data; probes, NACKs that may be of another transmission, and hosts whose
+    /// base is kept leave it alone.
+    #[test]
+    fn the_largest_window_follows_round_trips_of_data() {
+        let p = parameters(400, 12);
+        let (half, short) = (Span::from_micros(6), Span::from_micros(2));
+        let lost = NackSample { now: Time(1), bytes: 0, rtt: None, in_flight: 0, last_hop: true };
+        let mut nscc = Nscc::new(&p);
+        nscc.on_ack(&p, &AckSample { probe: true, ..ack(1, 0, false, short) });
+        nscc.on_nack(&p, &lost);
+        assert_eq!((nscc.window_max, nscc.base_rtt), (900_000, p.base_rtt));
+        nscc.on_ack(&p, &ack(1, 0, false, half));
+        assert_eq!((nscc.window_max, nscc.base_rtt), (450_000, half));
+        nscc.on_nack(&p, &NackSample { rtt: Some(short), ..lost });
+        assert_eq!((nscc.window_max, nscc.base_rtt), (150_000, short));
+        let options = NsccOptions { keep_base_rtt: true, ..p.options };
+        let kept = Parameters { options, ..p };
+        let mut nscc = Nscc::new(&kept);
+        nscc.on_ack(&kept, &ack(1, 0, false, short));
+        assert_eq!((nscc.window_max, nscc.base_rtt), (900_000, kept.base_rtt));
     }
 
     /// A mark with low delay changes nothing but paths.
@@ -497,7 +528,7 @@ mod tests {
         let nack = |now| NackSample {
             now: Time(now),
             bytes: 4_160,
-            rtt: p.base_rtt,
+            rtt: Some(p.base_rtt),
             in_flight: 500_000,
             last_hop: false,
         };

@@ -422,11 +422,16 @@ impl Receiver {
         Reply { ack, psn: packet.psn }
     }
 
-    /// The answer to a probe: everything from the first hole on.
-    pub(super) fn on_probe(&mut self, packet: &Packet, around: &Surroundings<'_>) -> Reply {
-        let mut reply = self.ack(packet, false, false, around);
-        reply.ack.probe = true;
-        reply
+    /// The answer to a probe about packet `psn`, which brings back the probe's number in place of a PSN.
+    pub(super) fn on_probe(
+        &mut self,
+        packet: &Packet,
+        psn: u32,
+        around: &Surroundings<'_>,
+    ) -> Reply {
+        let about = Packet { psn, ..*packet };
+        let Reply { ack, .. } = self.ack(&about, false, false, around);
+        Reply { ack: Ack { probe: true, ..ack }, psn: packet.psn }
     }
 
     /// The answer to CLOSE_CMD, which takes the PSN after the last.

@@ -19,8 +19,10 @@ pub(super) struct Recovery {
     until: Option<u32>,
     /// Above the last packet that was taken for lost.
     high: u32,
-    /// When the last probe left, and for which PSN.
-    probe: Option<(Time, u32)>,
+    /// When the last probe left.
+    probe: Option<Time>,
+    /// Its number, which comes back (`probe_opaque`).
+    number: u16,
 }
 
 impl Recovery {
@@ -30,14 +32,16 @@ impl Recovery {
         self.until.is_some()
     }
 
-    /// A probe for `psn` leaves.
-    pub(super) fn note_probe(&mut self, now: Time, psn: u32) {
-        self.probe = Some((now, psn));
+    /// A probe leaves; its number.
+    pub(super) fn next_probe(&mut self, now: Time) -> u16 {
+        self.probe = Some(now);
+        self.number = self.number.wrapping_add(1);
+        self.number
     }
 
-    /// Round trip of the probe for `psn`, if it is the last one.
-    pub(super) fn round_trip(&self, now: Time, psn: u32) -> Option<Span> {
-        self.probe.filter(|(_, asked)| *asked == psn).map(|(sent, _)| now.since(sent))
+    /// Round trip of the probe of this number, if it is the last one.
+    pub(super) fn round_trip(&self, now: Time, number: u32) -> Option<Span> {
+        self.probe.filter(|_| number == u32::from(self.number)).map(|sent| now.since(sent))
     }
 
     /// The packet was taken for lost.
@@ -108,9 +112,10 @@ mod tests {
     #[test]
     fn a_fast_probe_begins_a_recovery() {
         let (config, mut recovery) = (config(), Recovery::default());
-        recovery.note_probe(Time(5), 40);
-        assert_eq!(recovery.round_trip(Time(9), 40), Some(Span(4)));
-        assert_eq!(recovery.round_trip(Time(9), 39), None);
+        let first = recovery.next_probe(Time(3)).into();
+        let second = recovery.next_probe(Time(5)).into();
+        assert_eq!(recovery.round_trip(Time(9), second), Some(Span(4)));
+        assert_eq!(recovery.round_trip(Time(9), first), None, "the answer to the one before");
         let found = recovery.on_ack(&ack(38, 0), true, 900_000, 0, 41, &config);
         assert_eq!(found, 38..41);
     }

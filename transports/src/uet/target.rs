@@ -376,7 +376,7 @@ impl<C: CongestionControl> Uet<C> {
     /// An initiator asks for the state of its PDC.
     pub(super) fn on_probe(&mut self, cx: &mut HostCx<'_>, packet: &Packet, control: &Control) {
         self.with_receiver(cx, packet, control, |receiver, around| {
-            Some(receiver.on_probe(packet, &around))
+            Some(receiver.on_probe(packet, control.payload, &around))
         });
     }
 

@@ -212,10 +212,9 @@ fn ack(datagram: &Datagram<'_>) -> Result<Packet, WireError> {
     let cc = pds::AckCc::parse(rest)?;
     let state = pds::NsccState::parse(from(rest, pds::AckCc::LEN))?;
     let away = |offset: i16| base.cack_psn.wrapping_add_signed(i32::from(offset));
-    // The answer to a probe has the low half of its PSN.
-    let echo = base.ack_psn_offset as u16;
     let psn = match base.p {
-        true => away(echo.wrapping_sub(base.cack_psn as u16) as i16),
+        // The probe's number.
+        true => u32::from(base.ack_psn_offset as u16),
         false => away(base.ack_psn_offset),
     };
     let mut packet = datagram.packet(Kind::Ack);
@@ -263,7 +262,11 @@ fn control(datagram: &Datagram<'_>) -> Result<Packet, WireError> {
     let kind = ControlType::of(control.ctl_type);
     let kind = kind.ok_or_else(|| unknown("CP", "ctl_type", u64::from(control.ctl_type)))?;
     let mut packet = datagram.packet(Kind::Control);
-    packet.psn = control.psn;
+    packet.psn = match kind {
+        // What comes back with the answer.
+        ControlType::Probe => u32::from(control.probe_opaque),
+        _ => control.psn,
+    };
     packet.flags |= if control.ar { flags::ACK_REQUEST } else { 0 };
     let (spdcid, dpdcid) = (pdc(control.spdcid), pdc(control.dpdcid));
     packet.body = Control { kind, spdcid, dpdcid, payload: control.payload }.pack();

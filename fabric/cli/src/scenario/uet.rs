@@ -215,6 +215,10 @@ options! {
     /// With receiver credit: whether trims at the last hop cause QuickAdapt.
     last_hop_quick_adapt: bool = Section::truth,
         |config, value| config.nscc.last_hop_quick_adapt = value;
+    /// Whether a NACK of a transmission given up counts for the next one.
+    stale_nacks: bool = Section::truth, |config, value| config.nscc.stale_nacks = value;
+    /// Whether the base round trip stays as configured.
+    keep_base_rtt: bool = Section::truth, |config, value| config.nscc.keep_base_rtt = value;
     /// Weight of a new delay sample.
     delay_weight: f64 = |section, key| {
         Ok(section.ratio(key, 1.0)?.map(fabric::units::Ratio::as_f64))

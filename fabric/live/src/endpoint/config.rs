@@ -8,7 +8,7 @@ use transports::AnyEndpoint;
 use transports::roce::Roce;
 use transports::roce::config::{MarkReport, Preset, RoceConfig, Timeout};
 use transports::uet::Uet;
-use transports::uet::config::{LossInference, Operation, UetConfig};
+use transports::uet::config::{LossInference, NsccOptions, Operation, UetConfig};
 use transports::wire::outer::{FCS, OUTER};
 
 /// Ethernet header and frame check sequence, which an MTU does not count.
@@ -78,6 +78,9 @@ impl Options {
             rccc: self.rccc.then(|| spec.default_rccc()),
             // Loss beside trimming has to be found as well, before its timeout.
             inference: LossInference::Sleek,
+            // The shortest round trip of a host of software, of a small packet while nothing else ran, is far too short
+            // for a window: it would hold less than a full packet.
+            nscc: NsccOptions { keep_base_rtt: true, ..spec.nscc },
             // A peer may be started much later than this endpoint.
             max_timeouts: None,
             ..spec

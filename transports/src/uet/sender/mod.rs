@@ -336,7 +336,8 @@ impl Sender {
         self.entropy.learn(now, ack.entropy, feedback);
         let in_flight = ccc.in_flight;
         let (penalty, restore) = (ack.penalty, ack.restore);
-        let sample = AckSample { now, newly, marked: ack.marked, rtt, in_flight, penalty, restore };
+        let (marked, probe) = (ack.marked, ack.probe);
+        let sample = AckSample { now, newly, marked, rtt, probe, in_flight, penalty, restore };
         ccc.control.on_ack(parameters, &sample);
         if config.inference == LossInference::Sleek && !ack.rudi {
             let delay = rtt.map(|rtt| rtt - config.base_rtt.min(rtt));
@@ -441,15 +442,25 @@ impl Sender {
                 let first = config.nscc.nack_leaves_flight_first;
                 let in_flight = if first { left } else { ccc.in_flight };
                 let last_hop = nack.code == NackCode::TrimmedLastHop;
-                let rtt = now.since(record.sent_at);
-                let sample = NackSample { now, bytes, rtt, in_flight, last_hop };
-                ccc.control.on_nack(parameters, &sample);
                 // At the last hop the path is not to blame.
                 let feedback = match (last_hop, nack.marked) {
                     (false, _) => Feedback::Trimmed,
                     (true, true) => Feedback::Marked,
                     (true, false) => Feedback::Good,
                 };
+                let is_stale = record.tries > 0 && !nack.retransmitted;
+                if is_stale && !config.nscc.stale_nacks {
+                    // The transmission that was trimmed has been given up, and the window was told of it then.
+                    // spec: pds-nack-stale
+                    self.entropy.learn(now, nack.entropy, feedback);
+                    return;
+                }
+                let rtt = match config.nscc.stale_nacks {
+                    true => Some(now.since(record.sent_at)),
+                    false => self.round_trip(now, psn, nack.retransmitted),
+                };
+                let sample = NackSample { now, bytes, rtt, in_flight, last_hop };
+                ccc.control.on_nack(parameters, &sample);
                 self.entropy.learn(now, nack.entropy, feedback);
             }
             NackCode::RcvrInferLoss => {
@@ -522,14 +533,14 @@ impl Sender {
         self.outstanding.is_quiet() && !self.messages.is_empty()
     }
 
-    /// The PSN to ask about in a probe: the last one sent. `None` when nothing is outstanding.
-    pub(super) fn probe(&mut self, now: Time) -> Option<(u32, u16)> {
+    /// The next probe: its number, the PSN to ask about (the last one sent) and its EV. `None` when nothing is
+    /// outstanding.
+    pub(super) fn probe(&mut self, now: Time) -> Option<(u16, u32, u16)> {
         if self.outstanding.span() == 0 {
             return None;
         }
         let psn = self.outstanding.next() - 1;
-        self.recovery.note_probe(now, psn);
-        Some((psn, self.entropy.next(now)))
+        Some((self.recovery.next_probe(now), psn, self.entropy.next(now)))
     }
 
     /// How long after an acknowledgement the tail is probed; `None` when nothing is outstanding.

@@ -2,7 +2,7 @@
 //! §2.6).
 
 use super::*;
-use crate::uet::config::{HostBuffer, LossInference};
+use crate::uet::config::{HostBuffer, LossInference, NsccOptions};
 
 fn untrimmed(inference: LossInference) -> UetConfig {
     UetConfig { inference, trimming: false, ..specification() }
@@ -39,6 +39,38 @@ fn a_lost_tail_is_probed() {
     let wait = times[1].0.since(times[0].0);
     assert_eq!((bench.counters(0).timeouts, bench.counters(0).probes), (0, 1));
     assert!(wait > config.base_rtt * 2 && wait < config.base_rtt * 5, "{wait}");
+}
+
+/// A packet that was trimmed, that the sender took for lost and sent again before the NACK came: the NACK is not of the second
+/// transmission, so nothing is sent a third time, the window is what it is without the NACK, and no round trip is taken from it. The
+/// reference takes it for one of the second, and the window stays below what the short round trip allows.
+#[test]
+fn a_nack_of_a_transmission_given_up_changes_nothing() {
+    let psn = 40;
+    let run = |stale_nacks: bool, nack_at: Option<Time>| {
+        let spec = specification();
+        let nscc = NsccOptions { stale_nacks, ..spec.nscc };
+        let config = UetConfig { inference: LossInference::Sleek, nscc, ..spec };
+        let mut trim = first_times([psn], 1, Fate::Trim { last_hop: false });
+        let mut bench = bench(2, &config, move |at, packet| match packet.kind {
+            // The line adds its delay and a frame of 64 bytes.
+            Kind::Nack => nack_at.map_or(Fate::Lose, |nack_at| Fate::Late(nack_at.since(at))),
+            _ => trim(at, packet),
+        });
+        bench.post(0, message(0, 1, 8_000_000));
+        assert!(bench.run(FOREVER));
+        let times: Vec<Time> = transmissions(&bench, psn).iter().map(|(at, _)| *at).collect();
+        let window = bench.endpoint(0).senders().next().map(|state| state.window);
+        (times, window.expect("a context"))
+    };
+    let (times, window) = run(false, None);
+    assert_eq!(times.len(), 2, "SLEEK has found it");
+    // Between the second transmission and its acknowledgement.
+    let nack_at = Some(times[1]);
+    assert_eq!(run(false, nack_at), (times.clone(), window));
+    let (again, held) = run(true, nack_at);
+    assert_eq!((again.len(), &again[..2]), (3, &times[..]));
+    assert!(held < window * 7 / 10, "{held} of {window}");
 }
 
 /// Reordering alone, up to what the window allows, makes nobody send anything again.
