@@ -142,19 +142,21 @@ impl<C: CongestionControl> Uet<C> {
         }
     }
 
-    /// Asks the initiator of the context that keeps most for a clear; each is left a round trip to do it.
+    /// Asks the initiator of a context for a clear: of those never asked the one that keeps most, then the one asked longest ago, since one
+    /// that waits for a missing request has nothing to clear. Each is left a round trip to do it.
     pub(super) fn ask_for_clear(&mut self, now: Time) {
         let patience = self.config.base_rtt;
         let waits = |kept: &Kept| kept.asked.is_some_and(|asked| now < asked + patience);
         let open = self.receivers.iter_mut().enumerate().filter(|(_, receiver)| receiver.open);
         let receivers = open.filter_map(|(number, receiver)| {
             let Receiver { kept, src, flow, spdcid, .. } = receiver;
-            kept.as_deref_mut().map(|kept| (number, kept, (*src, *flow, *spdcid)))
+            let kept = kept.as_deref_mut().filter(|kept| kept.len() > 0)?;
+            Some((number, kept, (*src, *flow, *spdcid)))
         });
-        let fullest = receivers
+        let first = receivers
             .filter(|(_, kept, _)| !waits(kept))
-            .max_by_key(|(number, kept, _)| (kept.len(), std::cmp::Reverse(*number)));
-        let Some((number, kept, (dst, flow, dpdcid))) = fullest else { return };
+            .min_by_key(|(number, kept, _)| (kept.asked, std::cmp::Reverse(kept.len()), *number));
+        let Some((number, kept, (dst, flow, dpdcid))) = first else { return };
         let Some(payload) = kept.last() else { return };
         kept.asked = Some(now);
         let kind = ControlType::ClearReq;

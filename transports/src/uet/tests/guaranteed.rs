@@ -149,3 +149,31 @@ fn a_hole_finds_room() {
         assert_eq!(bench.counters(1).delivered_bytes, 40);
     }
 }
+
+/// Of two contexts that fill a target's room, one waits for a request that was trimmed and can clear nothing; the other, whose CLEAR_CMD
+/// was lost, is asked as well.
+#[test]
+fn each_context_is_asked_for_a_clear() {
+    let config = UetConfig { gtd_responses: Some(2), ..fetching() };
+    let (mut trimmed, mut cleared) = (false, false);
+    let mut bench = bench(3, &config, |_, packet| {
+        let (first, from_0) = (packet.psn == 0, packet.src == HostId(0));
+        let clears =
+            packet.kind == Kind::Control && Control::unpack(packet).kind == ControlType::ClearCmd;
+        if packet.kind == Kind::Data && first && from_0 && !std::mem::replace(&mut trimmed, true) {
+            Fate::Trim { last_hop: false }
+        } else if clears && !from_0 && !std::mem::replace(&mut cleared, true) {
+            Fate::Lose
+        } else {
+            Fate::Arrive
+        }
+    });
+    (0..2).for_each(|id| bench.post(0, message(id, 1, 8)));
+    bench.run(Time::ZERO + RATE.time_for(500));
+    bench.post(2, message(2, 1, 8));
+    assert!(bench.run(FOREVER));
+    assert_eq!(completions(&bench, false).len(), 3);
+    let asked = controls(&bench, ControlType::ClearReq);
+    let first_of = |spdcid| asked.iter().position(|(_, control)| control.spdcid == spdcid);
+    assert_eq!((first_of(0), first_of(1)), (Some(0), Some(1)), "in turn");
+}
