@@ -140,7 +140,7 @@ fn pulls_share_a_receiver() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     /// Whatever is lost, late, marked or trimmed, every message completes exactly once at both ends.
     #[test]
