@@ -12,7 +12,7 @@ use fabric::packet::{Kind, Packet, flags};
 use crate::roce::config::{Operation, RoceConfig};
 use crate::roce::header::{self as roce_header, Header};
 use crate::uet::config::{Delivery, UetConfig};
-use crate::uet::header::{Ack, Control, Data, NackCode, Op, UNKNOWN};
+use crate::uet::header::{Ack, Control, ControlType, Data, NackCode, Op, UNKNOWN};
 use crate::uet::initiator::RETURN;
 use crate::uet::ses::{self as model, Form};
 use crate::wire::crc;
@@ -366,6 +366,11 @@ fn nack(packet: &Packet) -> [u8; pds::Nack::LEN] {
 
 fn control(packet: &Packet, config: &UetConfig) -> [u8; pds::Control::LEN] {
     let control = Control::unpack(packet);
+    // A probe has a number and no PSN of its own: it tells the one that it asks about.
+    let (probe_opaque, psn) = match control.kind {
+        ControlType::Probe => (packet.psn as u16, control.payload),
+        _ => (0, packet.psn),
+    };
     let repr = pds::Control {
         kind: PdsType::Cp as u8,
         ctl_type: control.kind as u8,
@@ -373,8 +378,8 @@ fn control(packet: &Packet, config: &UetConfig) -> [u8; pds::Control::LEN] {
         retx: false,
         ar: packet.has(flags::ACK_REQUEST),
         syn: false,
-        probe_opaque: packet.psn as u16,
-        psn: packet.psn,
+        probe_opaque,
+        psn,
         spdcid: pdcid(control.spdcid),
         dpdcid: pdcid(control.dpdcid),
         payload: control.payload,

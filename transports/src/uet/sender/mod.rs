@@ -438,9 +438,6 @@ impl Sender {
         let bytes = u64::from(record.bytes);
         match nack.code {
             NackCode::Trimmed | NackCode::TrimmedLastHop => {
-                let left = ccc.in_flight - bytes as i64;
-                let first = config.nscc.nack_leaves_flight_first;
-                let in_flight = if first { left } else { ccc.in_flight };
                 let last_hop = nack.code == NackCode::TrimmedLastHop;
                 // At the last hop the path is not to blame.
                 let feedback = match (last_hop, nack.marked) {
@@ -448,20 +445,21 @@ impl Sender {
                     (true, true) => Feedback::Marked,
                     (true, false) => Feedback::Good,
                 };
-                let is_stale = record.tries > 0 && !nack.retransmitted;
-                if is_stale && !config.nscc.stale_nacks {
+                self.entropy.learn(now, nack.entropy, feedback);
+                let rtt = if config.nscc.stale_nacks {
+                    Some(now.since(record.sent_at))
+                } else if record.tries > 0 && !nack.retransmitted {
                     // The transmission that was trimmed has been given up, and the window was told of it then.
                     // spec: pds-nack-stale
-                    self.entropy.learn(now, nack.entropy, feedback);
                     return;
-                }
-                let rtt = match config.nscc.stale_nacks {
-                    true => Some(now.since(record.sent_at)),
-                    false => self.round_trip(now, psn, nack.retransmitted),
+                } else {
+                    self.round_trip(now, psn, nack.retransmitted)
                 };
+                let left = ccc.in_flight - bytes as i64;
+                let first = config.nscc.nack_leaves_flight_first;
+                let in_flight = if first { left } else { ccc.in_flight };
                 let sample = NackSample { now, bytes, rtt, in_flight, last_hop };
                 ccc.control.on_nack(parameters, &sample);
-                self.entropy.learn(now, nack.entropy, feedback);
             }
             NackCode::RcvrInferLoss => {
                 // The packets behind it show that its path is slow or broken, not that a queue is full.
